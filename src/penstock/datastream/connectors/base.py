@@ -1,0 +1,207 @@
+"""The connector interface: what the runtime asks of a source and of a sink.
+
+The shape is FLIP-27's and FLIP-143's, cut to what one machine needs: splits are planned once and dealt out to
+the readers; a reader is polled by its task's thread and never blocks it; a writer's committables are committed
+when the checkpoint that contains them is complete. `pyflink.datastream.connectors.base` has the names `Source`
+and `Sink` too, there as wrappers of Java objects.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+__all__ = [
+    "END_OF_INPUT",
+    "Boundedness",
+    "Committer",
+    "DeliveryGuarantee",
+    "ReaderContext",
+    "Sink",
+    "SinkWriter",
+    "Source",
+    "SourceBatch",
+    "SourceReader",
+    "WriterContext",
+]
+
+
+class Boundedness(Enum):
+    """Whether a source ends by itself (Flink's `Boundedness`)."""
+
+    BOUNDED = "BOUNDED"
+    CONTINUOUS_UNBOUNDED = "CONTINUOUS_UNBOUNDED"
+
+
+class DeliveryGuarantee(Enum):
+    """What a sink promises when a job is restarted from a checkpoint (Flink's `DeliveryGuarantee`)."""
+
+    EXACTLY_ONCE = 0
+    AT_LEAST_ONCE = 1
+    NONE = 2
+
+
+@dataclass(slots=True)
+class SourceBatch:
+    """What one poll returned: records, and their timestamps in epoch ms where the source knows them.
+
+    Attributes:
+        values: the records; handed over, the reader must not keep or change the list.
+        timestamps: as long as `values`, or None.
+    """
+
+    values: list[Any]
+    timestamps: list[int] | None = None
+
+
+class _EndOfInput(Enum):
+    END = "end of input"
+
+
+END_OF_INPUT = _EndOfInput.END
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderContext:
+    """What a reader may know of its task.
+
+    Attributes:
+        subtask_index: from 0.
+        parallelism: number of readers.
+        wake: callable from any thread: asks the task to poll again. A fetcher thread calls it when data arrives.
+        now_ms: the runtime's clock, epoch ms.
+    """
+
+    subtask_index: int
+    parallelism: int
+    wake: Callable[[], None]
+    now_ms: Callable[[], int]
+
+
+class SourceReader(ABC):
+    """Reads the splits of one subtask. All methods are called on the task's thread, none may block.
+
+    A connector whose client blocks reads in a thread of its own with a bounded hand-over queue and calls `context.wake()`.
+    """
+
+    @abstractmethod
+    def poll(self, max_records: int) -> SourceBatch | _EndOfInput | None:
+        """Returns up to `max_records` records, None when there are none right now (wait for `wake` or `next_poll_ms`), or END_OF_INPUT."""
+
+    @abstractmethod
+    def snapshot(self) -> list[Any]:
+        """The splits still to be read, with positions as of the last poll; picklable, given back to `Source.create_reader` on recovery."""
+
+    def next_poll_ms(self) -> int | None:
+        """Epoch ms at which polling makes sense again without a wake-up, or None."""
+        return None
+
+    def progress(self) -> tuple[float, float] | None:
+        """(done, total) in any one unit where the source knows, for progress display."""
+        return None
+
+    def notify_checkpoint_complete(self, checkpoint_id: int) -> None:
+        """Called when a checkpoint that contains this reader's snapshot is complete (commit offsets here)."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Releases files, connections and threads; called once, also after a failure."""
+
+
+class Source(ABC):
+    """A source as a program configures it: picklable, no resources held."""
+
+    @property
+    @abstractmethod
+    def boundedness(self) -> Boundedness:
+        """Whether it ends by itself."""
+
+    @abstractmethod
+    def plan_splits(self, parallelism: int) -> list[Any]:
+        """Finds the initial splits; called once at the job's start (not on recovery). Split number i goes to reader i mod parallelism.
+
+        Raises:
+            PenstockError: if the source cannot be read at all (a path that does not exist, …).
+        """
+
+    @abstractmethod
+    def create_reader(self, splits: Sequence[Any], context: ReaderContext) -> SourceReader:
+        """A reader for these splits: from `plan_splits`, or from `snapshot`s after recovery (then dealt out anew)."""
+
+    @property
+    def always_single(self) -> bool:
+        """True where there is always one reader, whatever the parallelism (collections, sockets)."""
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class WriterContext:
+    """What a writer may know of its task.
+
+    Attributes:
+        subtask_index: from 0.
+        parallelism: number of writers.
+        now_ms: the runtime's clock, epoch ms.
+        input_type: the TypeInformation of the stream, None when untyped.
+        checkpointing: whether the job takes checkpoints; without them everything is committed at the end of input.
+    """
+
+    subtask_index: int
+    parallelism: int
+    now_ms: Callable[[], int]
+    input_type: Any
+    checkpointing: bool = False
+
+
+class SinkWriter(ABC):
+    """Writes the records of one subtask; task thread only."""
+
+    @abstractmethod
+    def write(self, values: Sequence[Any], timestamps: Sequence[int] | None, watermark: int) -> None:
+        """Takes a batch of records."""
+
+    def tick(self, now_ms: int) -> int | None:
+        """Time-driven work (roll-over, linger). Returns the epoch ms of the next wanted call, or None."""
+        return None
+
+    def prepare_commit(self) -> list[Any]:
+        """Flushes, and returns what is to be committed when the checkpoint (or the job's end) is certain; picklable."""
+        return []
+
+    def snapshot(self) -> Any:
+        """State needed to go on after recovery (open files, transaction ids), or None; called after `prepare_commit`."""
+        return None
+
+    def finish(self) -> list[Any]:
+        """End of input: flush and close everything; returns the last committables."""
+        return self.prepare_commit()
+
+    @abstractmethod
+    def close(self) -> None:
+        """Releases resources without committing; called once, also after a failure."""
+
+
+class Committer(ABC):
+    """Makes committables final. Idempotent: a commit may be repeated after recovery."""
+
+    @abstractmethod
+    def commit(self, committables: Sequence[Any]) -> None:
+        """Commits; already committed items are skipped."""
+
+    def abort_unknown(self, writer_states: Sequence[Any]) -> None:
+        """After recovery: cleans up what was written after the checkpoint (in-progress files, open transactions)."""
+
+
+class Sink(ABC):
+    """A sink as a program configures it: picklable, no resources held."""
+
+    @abstractmethod
+    def create_writer(self, context: WriterContext, recovered: Sequence[Any] = ()) -> SinkWriter:
+        """A writer; `recovered` are the `snapshot`s dealt to this subtask on recovery."""
+
+    def create_committer(self) -> Committer | None:
+        """The committer of a two-phase sink, None where writing is final."""
+        return None

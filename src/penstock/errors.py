@@ -1,0 +1,50 @@
+"""The error tree: everything that is the world's fault is a `PenstockError`, everything that is ours an `InvariantError`.
+
+The command line turns a `PenstockError` into one message and its `exit_code`; nothing else may reach a user as a
+bare traceback. Packages define their own errors below these classes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["ConfigurationError", "InvariantError", "JobError", "PenstockError", "UnsupportedFeatureError"]
+
+
+class PenstockError(Exception):
+    """Base of all errors meant for users: a message that says what, where, why and what to do.
+
+    Errors survive pickling with all their fields, so that they can cross a process boundary.
+    """
+
+    exit_code = 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.args, self.__dict__.copy())
+
+
+class ConfigurationError(PenstockError):
+    """A configuration or usage that cannot work; the command line exits with 2."""
+
+    exit_code = 2
+
+
+class JobError(PenstockError):
+    """A job that failed while it ran; the command line exits with 1."""
+
+
+class UnsupportedFeatureError(PenstockError, NotImplementedError):
+    """A part of PyFlink's API that needs Java, or that Penstock does not offer: names it, says why, and what to use."""
+
+    exit_code = 2
+
+
+class InvariantError(RuntimeError):
+    """A broken promise of Penstock's own code. Never caught, never a user's fault."""
+
+
+def _rebuild(kind: type[PenstockError], args: tuple[Any, ...], fields: dict[str, Any]) -> PenstockError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(fields)
+    return error
