@@ -1,0 +1,71 @@
+"""What travels between tasks: batches of records, and the events between them.
+
+Semantics are per record; transport is per batch. A batch is immutable once sent: a broadcast hands one batch to
+several consumers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["END_OF_DATA", "Barrier", "Batch", "Element", "EndOfData", "Watermark", "WatermarkStatus"]
+
+
+class Batch:
+    """Records in order.
+
+    Attributes:
+        values: the records.
+        timestamps: as long as `values`, or None when no record has a timestamp.
+        keys: as long as `values` where the sender computed the keys, else None.
+    """
+
+    __slots__ = ("keys", "timestamps", "values")
+
+    def __init__(self, values: list[Any], timestamps: list[int] | None = None, keys: list[Any] | None = None) -> None:
+        self.values = values
+        self.timestamps = timestamps
+        self.keys = keys
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """No record with a timestamp at or below `timestamp` (epoch ms) follows on this channel."""
+
+    timestamp: int
+
+
+@dataclass(frozen=True, slots=True)
+class WatermarkStatus:
+    """Whether a channel is idle: an idle channel does not hold back the watermark."""
+
+    idle: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Barrier:
+    """Separates the records before a checkpoint from those after it.
+
+    Attributes:
+        checkpoint_id: from 1, rising.
+        is_savepoint: whether the snapshot is a savepoint.
+        stop: stop-with-savepoint: sources end after this barrier.
+    """
+
+    checkpoint_id: int
+    is_savepoint: bool = False
+    stop: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EndOfData:
+    """Nothing follows on this channel."""
+
+
+END_OF_DATA = EndOfData()
+
+Element = Batch | Watermark | WatermarkStatus | Barrier | EndOfData

@@ -1,0 +1,205 @@
+"""The cooperative scheduler: runs the tasks of one process on one thread.
+
+A task is a coroutine that handles one batch or event at a time and yields. Tasks that can go on take turns; under
+a seed they are drawn at random, the same way for the same seed. When none can go on, the thread sleeps until a
+timer is due or another thread (a source's fetcher, an asynchronous function) wakes a task. No locks, no spinning.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from random import Random
+from typing import Protocol
+
+__all__ = ["Clock", "Runnable", "Scheduler", "wall_clock_ms"]
+
+Clock = Callable[[], int]
+"""Epoch milliseconds; tests pass their own."""
+
+IDLE_WAIT_MAX_S = 1.0
+
+
+def wall_clock_ms() -> int:
+    """The wall clock in epoch ms."""
+    return time.time_ns() // 1_000_000
+
+
+class Runnable(Protocol):
+    """What the scheduler runs."""
+
+    deadline_ms: int | None
+    """When the task wants to go on although nothing woke it, epoch ms."""
+
+    def resume(self) -> Iterator[bool]:
+        """The task's life: yields True when it could go on at once, False when it waits; ends when the task has ended."""
+        ...
+
+
+class _Slot:
+    """A task's place in the scheduler."""
+
+    __slots__ = ("life", "queued", "task")
+
+    def __init__(self, task: Runnable) -> None:
+        self.task = task
+        self.life = task.resume()
+        self.queued = False
+
+
+class Scheduler:
+    """Owned by the thread that runs the job; only `wake` may be called from others.
+
+    Attributes:
+        idle: called before the thread sleeps (garbage collection, progress); returns seconds it may sleep at most, or None.
+        between: called between two batches with the task that runs next, or None; must cost nanoseconds.
+    """
+
+    def __init__(self, clock: Clock = wall_clock_ms, random: Random | None = None) -> None:
+        self._clock = clock
+        self._random = random
+        self._slots: dict[int, _Slot] = {}
+        self._ready: deque[_Slot] = deque()  # bounded by the number of tasks: each is queued at most once
+        self._woken: deque[int] = deque()  # ids appended by other threads, each drained before the next sleep
+        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._poller = select.poll()
+        self._poller.register(self._wake_fd, select.POLLIN)
+        self._handlers: dict[int, Callable[[], None]] = {}
+        self.idle: Callable[[], float | None] | None = None
+        self.between: Callable[[Runnable], None] | None = None
+        self.periodic: Callable[[int], int] | None = None
+        self._periodic_due_ms = 0
+
+    # -- tasks -----------------------------------------------------------------------------------
+
+    def add(self, task: Runnable) -> None:
+        """Takes a task; it runs at the next step."""
+        slot = _Slot(task)
+        self._slots[id(task)] = slot
+        self._enqueue(slot)
+
+    def ready(self, task: Runnable) -> None:
+        """The task can go on (its thread: a channel got data or credit)."""
+        slot = self._slots.get(id(task))
+        if slot is not None:
+            self._enqueue(slot)
+
+    def wake(self, task: Runnable) -> None:
+        """The same from any thread; wakes the scheduler if it sleeps."""
+        self._woken.append(id(task))
+        self.interrupt()
+
+    def interrupt(self) -> None:
+        """Ends the scheduler's sleep, from any thread."""
+        try:
+            os.eventfd_write(self._wake_fd, 1)
+        except (BlockingIOError, OSError):  # full: it is awake; closed: the job has ended
+            pass
+
+    def watch(self, fd: int, handler: Callable[[], None]) -> None:
+        """Calls `handler` on this thread when a descriptor is readable (exchanges between processes)."""
+        self._handlers[fd] = handler
+        self._poller.register(fd, select.POLLIN)
+
+    def unwatch(self, fd: int) -> None:
+        """Stops watching a descriptor."""
+        if self._handlers.pop(fd, None) is not None:
+            self._poller.unregister(fd)
+
+    @property
+    def has_tasks(self) -> bool:
+        """Whether any task has not ended."""
+        return bool(self._slots)
+
+    # -- running ---------------------------------------------------------------------------------
+
+    def step(self) -> None:
+        """Runs one task for one batch or event; sleeps first when none can go on."""
+        if self._woken:
+            self._drain_woken()
+        now = self._clock()
+        if self.periodic is not None and now >= self._periodic_due_ms:
+            self._periodic_due_ms = self.periodic(now)
+        if not self._ready:
+            self._wait(now)
+            return
+        slot = self._take()
+        if self.between is not None:
+            self.between(slot.task)
+        try:
+            goes_on = next(slot.life)
+        except StopIteration:
+            self._slots.pop(id(slot.task), None)
+            return
+        except BaseException:
+            self._slots.pop(id(slot.task), None)
+            raise
+        if goes_on:
+            self._enqueue(slot)
+
+    def poll_descriptors(self) -> None:
+        """Serves readable descriptors without waiting; called between batches when exchanges cross processes."""
+        if self._handlers:
+            self._serve(self._poller.poll(0))
+
+    def close(self) -> None:
+        """Ends all coroutines (their `finally` parts run) and releases the descriptor."""
+        for slot in self._slots.values():
+            slot.life.close()  # type: ignore[attr-defined]  # lives are generators
+        self._slots.clear()
+        self._ready.clear()
+        os.close(self._wake_fd)
+        self._wake_fd = -1
+
+    def _take(self) -> _Slot:
+        if self._random is not None:
+            self._ready.rotate(self._random.randrange(len(self._ready)))
+        slot = self._ready.popleft()
+        slot.queued = False
+        return slot
+
+    def _enqueue(self, slot: _Slot) -> None:
+        if not slot.queued:
+            slot.queued = True
+            self._ready.append(slot)
+
+    def _drain_woken(self) -> None:
+        while self._woken:
+            slot = self._slots.get(self._woken.popleft())
+            if slot is not None:
+                self._enqueue(slot)
+
+    def _wait(self, now: int) -> None:
+        """Sleeps until the first deadline, a wake-up or a descriptor; then queues the tasks whose time has come."""
+        if self._queue_due(now):
+            return
+        longest = self.idle() if self.idle is not None else None
+        timeout_s = IDLE_WAIT_MAX_S if longest is None else min(longest, IDLE_WAIT_MAX_S)
+        deadlines = [slot.task.deadline_ms for slot in self._slots.values() if slot.task.deadline_ms is not None]
+        if self.periodic is not None:
+            deadlines.append(self._periodic_due_ms)
+        if deadlines:
+            timeout_s = min(timeout_s, max(0.0, (min(deadlines) - now) / 1000))
+        self._serve(self._poller.poll(timeout_s * 1000))
+        self._queue_due(self._clock())
+
+    def _serve(self, events: list[tuple[int, int]]) -> None:
+        for fd, _ in events:
+            if fd == self._wake_fd:
+                os.eventfd_read(self._wake_fd)
+                self._drain_woken()
+            else:
+                self._handlers[fd]()
+
+    def _queue_due(self, now: int) -> bool:
+        due = False
+        for slot in self._slots.values():
+            deadline = slot.task.deadline_ms
+            if deadline is not None and deadline <= now:
+                slot.task.deadline_ms = None
+                self._enqueue(slot)
+                due = True
+        return due

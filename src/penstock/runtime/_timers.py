@@ -1,0 +1,332 @@
+"""Timers: when a key asked to be called back, in event time and in processing time.
+
+One service belongs to one operator of one subtask. A time domain is a heap of distinct times with, for each, the keys
+that wait for it in the order of their registration: registering a timer at a time that is already known costs one
+dictionary access, and however many keys wait for one time, the heap has one entry for it.
+"""
+
+from __future__ import annotations
+
+import heapq
+import pickle
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+from penstock.common.constants import MAX_LONG_VALUE, MIN_LONG_VALUE
+from penstock.errors import InvariantError
+
+__all__ = ["Timer", "TimerService", "TimerSnapshot"]
+
+OnTimer = Callable[[int, Any, Any], Iterable[tuple[Any, int]] | None]
+"""What a timer calls: (timestamp, key, namespace) -> Timed results or None."""
+
+_COMPACT_FROM = 1024
+"""Below this many times the heap is never rebuilt: it is cheaper to skip what is empty when it comes up."""
+
+
+class Timer(NamedTuple):
+    """One registered timer: its time in ms, its key and its namespace (a window, or None)."""
+
+    timestamp: int
+    key: Any
+    namespace: Any
+
+
+class TimerSnapshot(NamedTuple):
+    """The timers of one key group.
+
+    Attributes:
+        event_time: in the order in which they will fire.
+        processing_time: the same.
+    """
+
+    event_time: list[Timer]
+    processing_time: list[Timer]
+
+
+class _Several(dict[Any, bool]):
+    """The namespaces of one key at one time, where it has more than one; True while they wait."""
+
+    __slots__ = ()
+
+
+class _Gone:
+    """Marks a timer of the time that is firing: it fired, or was deleted by an earlier one."""
+
+    def __repr__(self) -> str:
+        return "<gone>"
+
+
+_GONE = _Gone()
+
+
+class PickledKey:
+    """A key that cannot be hashed (PyFlink allows lists): equal to another when their pickles are."""
+
+    __slots__ = ("_pickled", "key")
+
+    def __init__(self, key: Any) -> None:
+        self.key = key
+        self._pickled = pickle.dumps(key, protocol=5)
+
+    def __hash__(self) -> int:
+        return hash(self._pickled)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PickledKey) and self._pickled == other._pickled
+
+
+class TimerQueue:
+    """The timers of one time domain. Owned by the task's thread.
+
+    Attributes:
+        heap: the distinct times, among them some whose last timer was deleted.
+        buckets: for each time in the heap, key -> namespace (or `_Several`).
+    """
+
+    __slots__ = ("_emptied", "_firing", "_firing_at", "buckets", "heap")
+
+    def __init__(self) -> None:
+        self.heap: list[int] = []
+        self.buckets: dict[int, dict[Any, Any]] = {}
+        self._emptied = 0  # buckets that lost their last timer since the last compaction
+        self._firing: dict[Any, Any] = {}
+        self._firing_at: int | None = None
+
+    def add(self, timestamp: int, key: Any, namespace: Any) -> None:
+        """Registers a timer; a second one of the same time, key and namespace is the same timer."""
+        try:
+            bucket = self.buckets.get(timestamp)
+            if bucket is None:
+                if type(timestamp) is not int:
+                    self.add(_as_time(timestamp), key, namespace)
+                    return
+                self.buckets[timestamp] = {key: namespace}
+                heapq.heappush(self.heap, timestamp)
+                return
+            present = bucket.setdefault(key, namespace)
+        except TypeError:
+            if isinstance(key, PickledKey) or _is_hashable(key):
+                raise
+            self.add(timestamp, PickledKey(key), namespace)
+            return
+        if present is namespace or present == namespace:
+            return
+        if isinstance(present, _Several):
+            present[namespace] = True
+        else:
+            bucket[key] = _Several({present: True, namespace: True})
+
+    def remove(self, timestamp: int, key: Any, namespace: Any) -> None:
+        """Deletes a timer; one that does not exist (any more) is fine."""
+        bucket = self.buckets.get(timestamp)
+        try:
+            if bucket is not None and key in bucket:
+                self._remove_from(bucket, key, namespace)
+            elif timestamp == self._firing_at and key in self._firing:
+                present = self._firing[key]
+                if isinstance(present, _Several):
+                    if namespace in present:
+                        present[namespace] = False
+                elif present == namespace:
+                    self._firing[key] = _GONE
+        except TypeError:
+            if isinstance(key, PickledKey) or _is_hashable(key):
+                raise
+            self.remove(timestamp, PickledKey(key), namespace)
+
+    def _remove_from(self, bucket: dict[Any, Any], key: Any, namespace: Any) -> None:
+        present = bucket[key]
+        if isinstance(present, _Several):
+            present.pop(namespace, None)
+            if len(present) == 1:
+                bucket[key] = next(iter(present))
+            return
+        if present is not namespace and present != namespace:
+            return
+        del bucket[key]
+        if not bucket:
+            self._emptied += 1
+            if self._emptied > _COMPACT_FROM and self._emptied * 2 > len(self.heap):
+                self._compact()
+
+    def _compact(self) -> None:
+        """Forgets the times without timers: a program that moves its timer with each element leaves one behind each."""
+        for timestamp in [timestamp for timestamp, bucket in self.buckets.items() if not bucket]:
+            del self.buckets[timestamp]
+        self.heap[:] = self.buckets
+        heapq.heapify(self.heap)
+        self._emptied = 0
+
+    def next_time(self) -> int | None:
+        """The earliest time with a timer, or None."""
+        heap, buckets = self.heap, self.buckets
+        while heap:
+            if buckets[heap[0]]:
+                return heap[0]
+            del buckets[heapq.heappop(heap)]
+        return None
+
+    def due(self, limit: int) -> Iterator[tuple[int, Any, Any]]:
+        """Takes out the timers up to and including `limit` one by one, also those that are added meanwhile."""
+        heap, buckets = self.heap, self.buckets
+        while heap and heap[0] <= limit:
+            timestamp = heapq.heappop(heap)
+            bucket = buckets.pop(timestamp)
+            if not bucket:
+                continue
+            self._firing, self._firing_at = bucket, timestamp
+            for key, namespace in bucket.items():
+                if namespace is _GONE:
+                    continue
+                if isinstance(namespace, _Several):
+                    yield from self._due_of_key(timestamp, key, namespace)
+                    continue
+                bucket[key] = _GONE
+                yield timestamp, key.key if type(key) is PickledKey else key, namespace
+            self._firing, self._firing_at = {}, None
+
+    def _due_of_key(self, timestamp: int, key: Any, namespaces: _Several) -> Iterator[tuple[int, Any, Any]]:
+        for namespace, waits in namespaces.items():
+            if waits:
+                namespaces[namespace] = False
+                yield timestamp, key.key if type(key) is PickledKey else key, namespace
+
+    def timers(self) -> Iterator[Timer]:
+        """All timers in the order in which they will fire; those of the time that is firing come first."""
+        if self._firing_at is not None:
+            yield from _timers_in(self._firing_at, self._firing)
+        for timestamp in sorted(self.buckets):
+            yield from _timers_in(timestamp, self.buckets[timestamp])
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self.timers())
+
+
+def _timers_in(timestamp: int, bucket: dict[Any, Any]) -> Iterator[Timer]:
+    for key, namespace in bucket.items():
+        raw_key = key.key if type(key) is PickledKey else key
+        if isinstance(namespace, _Several):
+            for several, waits in namespace.items():
+                if waits:
+                    yield Timer(timestamp, raw_key, several)
+        elif namespace is not _GONE:
+            yield Timer(timestamp, raw_key, namespace)
+
+
+def _as_time(timestamp: Any) -> int:
+    """A time that is not an int, as the LONG it becomes on a cluster."""
+    try:
+        return int(timestamp)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"a timer needs its time in ms as an int, not {timestamp!r}") from error
+
+
+def _is_hashable(key: Any) -> bool:
+    try:
+        hash(key)
+    except TypeError:
+        return False
+    return True
+
+
+class TimerService:
+    """The timers of one operator of one subtask (Flink's `InternalTimerService`). Owned by the task's thread.
+
+    Attributes:
+        name: the service's name, part of its place in a snapshot.
+        current_watermark: the operator's event time, MIN_LONG before the first watermark. While timers fire it is the
+            watermark that fires them.
+        event_time: the queue of event-time timers.
+        processing_time: the queue of processing-time timers.
+        backend: keyed state, whose `current_key` is set before a timer fires.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        on_event_time: OnTimer,
+        on_processing_time: OnTimer,
+        backend: Any,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self.name = name
+        self.backend = backend
+        self.now_ms = now_ms
+        self.current_watermark = MIN_LONG_VALUE
+        self.event_time = TimerQueue()
+        self.processing_time = TimerQueue()
+        self._on_event_time = on_event_time
+        self._on_processing_time = on_processing_time
+
+    def register_event_time_timer(self, timestamp: int, namespace: Any = None) -> None:
+        """For the backend's current key; at or before the watermark it fires with the next advance."""
+        self.event_time.add(timestamp, self.backend.current_key, namespace)
+
+    def register_processing_time_timer(self, timestamp: int, namespace: Any = None) -> None:
+        """For the backend's current key; `timestamp` in epoch ms."""
+        self.processing_time.add(timestamp, self.backend.current_key, namespace)
+
+    def delete_event_time_timer(self, timestamp: int, namespace: Any = None) -> None:
+        """Of the backend's current key; a timer that does not exist is fine."""
+        self.event_time.remove(timestamp, self.backend.current_key, namespace)
+
+    def delete_processing_time_timer(self, timestamp: int, namespace: Any = None) -> None:
+        """Of the backend's current key; a timer that does not exist is fine."""
+        self.processing_time.remove(timestamp, self.backend.current_key, namespace)
+
+    def next_processing_time(self) -> int | None:
+        """When the task has to call `advance_processing_time`, epoch ms, or None."""
+        return self.processing_time.next_time()
+
+    def advance_watermark(self, watermark: int) -> Iterator[tuple[Any, int]]:
+        """Fires the event-time timers up to `watermark`, lazily, in the order of their times.
+
+        The watermark counts as risen from the call on. A timer registered meanwhile at or before the watermark fires
+        too. The iterator must be used up before the next record is processed.
+        """
+        self.current_watermark = watermark
+        return self._fire(self.event_time, watermark, self._on_event_time)
+
+    def advance_processing_time(self, now_ms: int) -> Iterator[tuple[Any, int]]:
+        """Fires the processing-time timers up to `now_ms` like `advance_watermark`."""
+        return self._fire(self.processing_time, now_ms, self._on_processing_time)
+
+    def end_key(self) -> Iterator[tuple[Any, int]]:
+        """BATCH: the last record of a key was processed: fires all its timers, both kinds, then resets the watermark.
+
+        As in Flink's `BatchExecutionInternalTimeService`, the watermark is MAX_LONG meanwhile.
+        """
+        self.current_watermark = MAX_LONG_VALUE
+        yield from self._fire(self.event_time, MAX_LONG_VALUE, self._on_event_time)
+        yield from self._fire(self.processing_time, MAX_LONG_VALUE, self._on_processing_time)
+        self.current_watermark = MIN_LONG_VALUE
+
+    def _fire(self, queue: TimerQueue, limit: int, on_timer: OnTimer) -> Iterator[tuple[Any, int]]:
+        backend = self.backend
+        for timestamp, key, namespace in queue.due(limit):
+            backend.current_key = key
+            results = on_timer(timestamp, key, namespace)
+            if results is not None:
+                yield from results
+
+    def snapshot(self) -> dict[int, TimerSnapshot]:
+        """The timers by key group; those that have fired are not among them, also while others are firing."""
+        groups: dict[int, TimerSnapshot] = {}
+        for position, queue in enumerate((self.event_time, self.processing_time)):
+            for timer in queue.timers():
+                group = self.backend.key_group_of(timer.key)
+                if group not in groups:
+                    groups[group] = TimerSnapshot([], [])
+                groups[group][position].append(timer)
+        return groups
+
+    def restore(self, groups: Iterable[TimerSnapshot]) -> None:
+        """Adds the timers of the key groups that belong to this subtask; before the first record."""
+        if self.current_watermark != MIN_LONG_VALUE:
+            raise InvariantError(f"timers of {self.name!r} restored after the first watermark")
+        for group in groups:
+            for timestamp, key, namespace in group[0]:
+                self.event_time.add(timestamp, key, namespace)
+            for timestamp, key, namespace in group[1]:
+                self.processing_time.add(timestamp, key, namespace)
