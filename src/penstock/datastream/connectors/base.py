@@ -12,7 +12,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from penstock.common.typeinfo import TypeInformation
+    from penstock.datastream.data_stream import DataStream
 
 __all__ = [
     "END_OF_INPUT",
@@ -25,6 +29,8 @@ __all__ = [
     "Source",
     "SourceBatch",
     "SourceReader",
+    "StreamTransformer",
+    "SupportsPreprocessing",
     "WriterContext",
 ]
 
@@ -121,7 +127,7 @@ class Source(ABC):
 
     @abstractmethod
     def plan_splits(self, parallelism: int) -> list[Any]:
-        """Finds the initial splits; called once at the job's start (not on recovery). Split number i goes to reader i mod parallelism.
+        """Finds the initial splits; called once at the job's start (not on recovery). `deal_out` hands them to the readers.
 
         Raises:
             PenstockError: if the source cannot be read at all (a path that does not exist, …).
@@ -129,12 +135,29 @@ class Source(ABC):
 
     @abstractmethod
     def create_reader(self, splits: Sequence[Any], context: ReaderContext) -> SourceReader:
-        """A reader for these splits: from `plan_splits`, or from `snapshot`s after recovery (then dealt out anew)."""
+        """A reader for these splits: from `plan_splits`, or from `snapshot`s after recovery (both by `deal_out`)."""
 
     @property
     def always_single(self) -> bool:
         """True where there is always one reader, whatever the parallelism (collections, sockets)."""
         return False
+
+    @property
+    def produced_type(self) -> TypeInformation | None:
+        """The type of the records where the source knows it (Flink's `ResultTypeQueryable`), else None.
+
+        It holds when `from_source` is given no type.
+        """
+        return None
+
+    def deal_out(self, splits: Sequence[Any], parallelism: int) -> list[list[Any]]:
+        """Which reader reads which splits: one list a reader, every split exactly once.
+
+        Called with what `plan_splits` returned, and on recovery with all readers' snapshots put together, also when
+        the parallelism has changed. Sources that find new splits while they run override it, so that what a reader
+        finds later belongs to it and to no other reader.
+        """
+        return [list(splits[index::parallelism]) for index in range(parallelism)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +215,11 @@ class Committer(ABC):
         """Commits; already committed items are skipped."""
 
     def abort_unknown(self, writer_states: Sequence[Any]) -> None:
-        """After recovery: cleans up what was written after the checkpoint (in-progress files, open transactions)."""
+        """After recovery: cleans up what was written after the checkpoint (in-progress files, open transactions).
+
+        Called once with the `snapshot`s of all writers of the restored checkpoint, before a writer of the new attempt
+        is created, so that everything of theirs on disk that no snapshot names is a leftover.
+        """
 
 
 class Sink(ABC):
@@ -205,3 +232,19 @@ class Sink(ABC):
     def create_committer(self) -> Committer | None:
         """The committer of a two-phase sink, None where writing is final."""
         return None
+
+
+class StreamTransformer(ABC):
+    """Changes the stream a sink is attached to (`pyflink.datastream.connectors.base`)."""
+
+    @abstractmethod
+    def apply(self, ds: DataStream) -> DataStream:
+        """The stream the sink reads instead of `ds`."""
+
+
+class SupportsPreprocessing(ABC):
+    """A sink that wants its stream changed first."""
+
+    @abstractmethod
+    def get_transformer(self) -> StreamTransformer | None:
+        """The change, or None for none."""
