@@ -4,14 +4,17 @@ Start reading at `docs/architecture.md`; each package's docstring says what it c
 Importing this package is cheap: names are loaded when they are first used.
 """
 
-from typing import Any
+TYPE_CHECKING = False  # spares the commands that start fast the import of `typing`
+if TYPE_CHECKING:
+    from penstock.conf import MemorySize
+    from penstock.errors import PenstockError
 
 __version__ = "0.1.0"
 
 __all__ = ["MemorySize", "PenstockError", "__version__"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name == "MemorySize":
         from penstock.conf import MemorySize
 

@@ -6,7 +6,9 @@ bare traceback. Packages define their own errors below these classes.
 
 from __future__ import annotations
 
-from typing import Any
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["ConfigurationError", "InvariantError", "JobError", "PenstockError", "UnsupportedFeatureError"]
 
