@@ -1,0 +1,223 @@
+"""The `hashmap` backend: state as Python objects on the heap, checked by the heap guard, spilled nowhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from penstock.errors import InvariantError
+from penstock.runtime.state._backend import (
+    BackendContext,
+    KeyedStateBackend,
+    KeyedStateHandle,
+    SnapshotReader,
+    SnapshotWriter,
+    StateKind,
+    StateSize,
+    StateSnapshot,
+    TableSpec,
+)
+from penstock.runtime.state._canonical import CANONICAL, FILE, ChunkEncoder, ChunkFile, read_chunks
+from penstock.runtime.state._errors import StateBackendError
+from penstock.runtime.state._heap_tables import Captured, HeapListTable, HeapMapTable, HeapTable, HeapValueTable
+from penstock.runtime.state._schema import adaptation, describe
+
+__all__ = ["HashMapBackend", "HeapSnapshot", "filtered_chunks"]
+
+
+class HashMapBackend(KeyedStateBackend):
+    """State as Python objects (Flink's `HashMapStateBackend`). Owned by the task's thread."""
+
+    def __init__(self, context: BackendContext) -> None:
+        super().__init__(context)
+        self._tables: dict[str, HeapTable] = {}
+        self._restored: dict[str, tuple[dict[str, Any], HeapTable]] = {}
+        self._snapshots: list[HeapSnapshot] = []
+
+    def table(self, spec: TableSpec) -> Any:
+        """Finds or creates a table."""
+        table = self._tables.get(spec.name)
+        if table is None:
+            table = self._tables[spec.name] = self._adopt(spec)
+        elif table.spec.kind is not spec.kind:
+            raise self.name_in_use(spec)
+        return table
+
+    def _adopt(self, spec: TableSpec) -> HeapTable:
+        """A new table, or the restored one of that name in its declared form."""
+        table = new_table(spec)
+        if spec.name not in self._restored:
+            return table
+        written, restored = self._restored[spec.name]
+        adapt = adaptation(written, spec, self.place)
+        del self._restored[spec.name]
+        if adapt is not None:
+            now_ms = self.context.now_ms()
+            for _, entries in restored.contents():
+                for key, value in entries.items():
+                    entries[key] = adapt.stored(spec.kind, value, now_ms)
+        restored.spec = spec
+        return restored
+
+    # -- snapshots -------------------------------------------------------------------------------
+
+    def snapshot(self, checkpoint_id: int, writer: SnapshotWriter, *, canonical: bool = False) -> StateSnapshot:
+        """Copies references now, encodes them in slices; checkpoints and savepoints have the same form here."""
+        tables: list[tuple[dict[str, Any], HeapTable]] = [
+            (describe(table.spec), table) for table in self._tables.values()
+        ]
+        tables.extend(self._restored.values())  # state this program has not asked for (yet) is kept
+        snapshot = HeapSnapshot(self, tables, writer, f"{self.context.file_prefix}-keyed")
+        self._snapshots.append(snapshot)
+        self.snapshotting = True
+        return snapshot
+
+    def _encoded(self, snapshot: HeapSnapshot) -> None:
+        """A snapshot needs the values no longer."""
+        if snapshot in self._snapshots:
+            self._snapshots.remove(snapshot)
+        if not self._snapshots:
+            self.snapshotting = False
+            for table in self._tables.values():
+                table.unguard()
+            for _, table in self._restored.values():
+                table.unguard()
+
+    def restore(self, handles: Sequence[tuple[KeyedStateHandle, SnapshotReader]]) -> None:
+        """Loads the own key groups; state nobody declares stays and goes into later snapshots."""
+        if self._tables:
+            raise InvariantError(f"state of {self.place} restored after it was used")
+        for handle, reader in handles:
+            for written, namespace, keys, values in filtered_chunks(handle, reader, self):
+                self._load(written, namespace, keys, values)
+
+    def _load(self, written: dict[str, Any], namespace: Any, keys: list[Any], values: list[Any]) -> None:
+        name, kind = written["name"], StateKind(written["kind"])
+        if name not in self._restored:
+            self._restored[name] = written, new_table(TableSpec(name, kind, ttl=written["ttl"]))
+        self._restored[name][1].load(namespace, keys, values)
+
+    # -- the rest --------------------------------------------------------------------------------
+
+    def sizes(self) -> list[StateSize]:
+        """Counted entries, sampled bytes."""
+        tables = [*self._tables.values(), *(table for _, table in self._restored.values())]
+        return [StateSize(table.spec.name, table.entry_count(), table.size_bytes()) for table in tables]
+
+    def close(self) -> None:
+        """Drops everything."""
+        for snapshot in list(self._snapshots):
+            snapshot.cancel()
+        self._tables.clear()
+        self._restored.clear()
+        self.forget_states()
+
+
+def new_table(spec: TableSpec) -> HeapTable:
+    """An empty table of a kind."""
+    if spec.kind is StateKind.LIST:
+        return HeapListTable(spec)
+    if spec.kind is StateKind.MAP:
+        return HeapMapTable(spec)
+    return HeapValueTable(spec)
+
+
+def filtered_chunks(
+    handle: KeyedStateHandle, reader: SnapshotReader, backend: KeyedStateBackend
+) -> Iterator[tuple[dict[str, Any], Any, list[Any], list[Any]]]:
+    """The chunks of a handle with only the entries of a backend's own key groups: (schema, namespace, keys, values)."""
+    own = backend.key_group_range
+    if not own.overlaps(handle.key_groups):
+        return
+    if handle.format != CANONICAL:
+        raise StateBackendError(
+            f"The keyed state of {backend.place} was checkpointed by the '{handle.format}' backend in its own format, "
+            "which this backend does not read. Restore with the same state.backend.type, or from a savepoint."
+        )
+    all_own = own.start <= handle.key_groups.start and handle.key_groups.end <= own.end
+    for state, namespace, keys, values in read_chunks(handle, reader):
+        if not all_own:
+            groups = backend.key_groups.of_all(keys)
+            kept = [index for index, group in enumerate(groups) if group in own]
+            keys, values = [keys[index] for index in kept], [values[index] for index in kept]
+        if keys:
+            yield handle.states[state], namespace, keys, values
+
+
+class HeapSnapshot(StateSnapshot):
+    """A snapshot of the hashmap backend. Created and advanced by the task's thread, finished by any."""
+
+    def __init__(
+        self, backend: HashMapBackend, tables: list[tuple[dict[str, Any], HeapTable]], writer: SnapshotWriter, name: str
+    ) -> None:
+        self._backend = backend
+        self._states = tuple(schema for schema, _ in tables)
+        self._captured: list[Captured] = [table.capture() for _, table in tables]
+        self._writer = writer
+        self._name = name
+        self._file: ChunkFile | None = None
+        self._chunks = self._encode()
+        self._encoded = False
+        self._error: Exception | None = None
+
+    def _encode(self) -> Iterator[tuple[int, bytes]]:
+        for state, captured in enumerate(self._captured):
+            encoder = ChunkEncoder(self._states[state]["name"])
+            for part in captured:
+                if len(part) == 3:
+                    namespace, keys, values = part
+                else:
+                    namespace, keys, values = part[0], list(part[1]), list(part[1].values())
+                for data in encoder.chunks(namespace, keys, values):
+                    yield state, data
+            captured.clear()
+
+    def advance(self, max_ms: float = 5.0) -> bool:
+        """Encodes chunks for about `max_ms`."""
+        if self._encoded:
+            return True
+        if self._file is None:
+            self._file = ChunkFile(self._writer, self._name)
+        deadline = time.perf_counter() + max_ms / 1000
+        try:
+            while not self._file.has_failed:
+                if self._file.is_full:
+                    return False
+                chunk = next(self._chunks, None)
+                if chunk is None:
+                    break
+                self._file.add(*chunk)
+                if time.perf_counter() >= deadline:
+                    return False
+        except StateBackendError as error:
+            self._error = error
+        self._end()
+        return True
+
+    def _end(self) -> None:
+        if not self._encoded:
+            self._encoded = True
+            self._captured = []
+            self._chunks = iter(())
+            self._backend._encoded(self)
+            if self._file is not None:
+                self._file.end()
+
+    def finish(self) -> KeyedStateHandle:
+        """Waits for the file."""
+        if not self._encoded or self._file is None:
+            raise InvariantError(f"snapshot '{self._name}' was finished before it was encoded")
+        if self._error is not None:
+            self._file.cancel()
+            raise self._error
+        file = self._file.result()
+        return KeyedStateHandle(
+            CANONICAL, self._backend.key_group_range, self._states, {FILE: file}, tuple(self._file.index)
+        )
+
+    def cancel(self) -> None:
+        """Gives up."""
+        self._end()
+        if self._file is not None:
+            self._file.cancel()
