@@ -35,11 +35,13 @@ from penstock.conf._types import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from penstock.conf._checkpoint_options import CheckpointingOptions, RestartStrategyOptions, StateRecoveryOptions
     from penstock.conf._execution_options import ExecutionOptions
     from penstock.conf._jobmanager_options import JobManagerOptions
     from penstock.conf._managed_memory_options import ManagedMemoryOptions
     from penstock.conf._network_options import NetworkOptions
     from penstock.conf._rocksdb_memory_options import RocksDBMemoryOptions
+    from penstock.conf._state_options import RocksDBOptions, StateBackendOptions
     from penstock.conf._taskmanager_options import TaskManagerOptions
 
 __all__ = [
@@ -53,6 +55,7 @@ __all__ = [
     "MAP",
     "SIZE",
     "STRING",
+    "CheckpointingOptions",
     "ConfigOption",
     "Configuration",
     "ConfigurationFileError",
@@ -65,8 +68,12 @@ __all__ = [
     "OptionType",
     "OptionValueError",
     "Record",
+    "RestartStrategyOptions",
     "RocksDBMemoryOptions",
+    "RocksDBOptions",
     "Source",
+    "StateBackendOptions",
+    "StateRecoveryOptions",
     "TaskManagerOptions",
     "all_options",
     "choice_of",

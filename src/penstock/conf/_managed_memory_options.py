@@ -28,7 +28,9 @@ class ManagedMemoryOptions:
         "state.backend.type",
         STRING,
         "hashmap",
-        "State backend: `hashmap` keeps state as objects on the heap, `rocksdb` in managed memory and on disk.",
+        "Where keyed state is kept: `hashmap`, as objects on the heap; `rocksdb`, on disk behind caches in managed "
+        "memory; `auto` (Penstock's own), on the heap until it passes its share, then in RocksDB, without stopping "
+        "the job.",
         ("state.backend",),
     )
     USE_MANAGED_MEMORY_FOR_PYTHON = ConfigOption(

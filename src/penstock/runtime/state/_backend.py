@@ -163,13 +163,13 @@ class StateTable(ABC):
         ttl: how its values expire, None where they do not.
         guarded: True while a snapshot still needs the values as they are: values must then be read with `get` or
             after `open_batch`, which hand out copies of what could be changed in place.
-        direct: True if writing into the dict of `live` is all a write takes.
+        needs_keys: True while a batch's keys must be given to `open_batch` before its values are read.
     """
 
     spec: TableSpec
     ttl: TtlRule | None = None
     guarded: bool = False
-    direct: bool = False
+    needs_keys: bool = False
 
     @abstractmethod
     def clean(self, keys: int, now_ms: int) -> None:
@@ -456,6 +456,10 @@ class KeyedStateBackend(ABC):
     @abstractmethod
     def sizes(self) -> list[StateSize]:
         """Entries and estimated bytes of each state."""
+
+    @abstractmethod
+    def clear(self) -> None:
+        """Forgets all state of all keys, and keeps the tables: in BATCH mode a key is over."""
 
     @abstractmethod
     def close(self) -> None:

@@ -105,6 +105,11 @@ class HashMapBackend(KeyedStateBackend):
         tables = [*self._tables.values(), *(table for _, table in self._restored.values())]
         return [StateSize(table.spec.name, table.entry_count(), table.size_bytes()) for table in tables]
 
+    def clear(self) -> None:
+        """Empties the tables."""
+        for table in self._tables.values():
+            table.clear()
+
     def close(self) -> None:
         """Drops everything."""
         for snapshot in list(self._snapshots):

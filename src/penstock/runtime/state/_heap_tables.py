@@ -25,8 +25,6 @@ Captured = list[tuple[Namespace, list[Key], list[Any]] | tuple[Namespace, dict[K
 class HeapTable(StateTable):
     """What the three tables share. Owned by the task's thread."""
 
-    direct = True
-
     def __init__(self, spec: TableSpec) -> None:
         self.spec = spec
         self.guarded = False
@@ -98,6 +96,12 @@ class HeapTable(StateTable):
         """Adds restored entries; parts of lists and maps come in their order."""
         self._create(namespace).update(zip(keys, values, strict=True))
 
+    def clear(self) -> None:
+        """Forgets everything."""
+        self._entries.clear()
+        self._windows.clear()
+        self._shared_windows.clear()
+
     # -- snapshots -------------------------------------------------------------------------------
 
     def capture(self) -> Captured:
@@ -106,12 +110,12 @@ class HeapTable(StateTable):
         captured.extend(self._windows.items())
         self._shared_windows = set(self._windows)
         self._own.clear()
-        self.guarded = True
+        self.guarded = self.needs_keys = True
         return captured
 
     def unguard(self) -> None:
         """The last snapshot is encoded."""
-        self.guarded = False
+        self.guarded = self.needs_keys = False
         self._shared_windows.clear()
         self._own.clear()
 

@@ -150,7 +150,7 @@ class TtlReducingView(_TtlView, ReducingView):
             value = self._coerce(value)
         self.table.put(self.backend.current_key, (value, now_ms), self.namespace)
 
-    def merge(self, target: Any, sources: list[Any]) -> None:
+    def merge_namespaces(self, target: Any, sources: list[Any]) -> None:
         """Reduces the values of windows into one window."""
         self.table.merge_namespaces(self.backend.current_key, target, sources, self._merger(self._reduce))
 
@@ -176,7 +176,7 @@ class TtlAggregatingView(_TtlView, AggregatingView):
             accumulator = self._coerce(accumulator)
         self.table.put(self.backend.current_key, (accumulator, now_ms), self.namespace)
 
-    def merge(self, target: Any, sources: list[Any]) -> None:
+    def merge_namespaces(self, target: Any, sources: list[Any]) -> None:
         """Merges the accumulators of windows into one window."""
         self.table.merge_namespaces(self.backend.current_key, target, sources, self._merger(self._function.merge))
 

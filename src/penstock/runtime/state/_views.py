@@ -111,7 +111,7 @@ class ListView(_View, user_state.ListState[Any]):
         elements = list(values if self._coerce is None else map(self._coerce, values))
         self.table.put(self.backend.current_key, elements, self.namespace)
 
-    def merge(self, target: Any, sources: list[Any]) -> None:
+    def merge_namespaces(self, target: Any, sources: list[Any]) -> None:
         """Moves the elements of windows into one window."""
         self.table.merge_namespaces(self.backend.current_key, target, sources)
 
@@ -211,7 +211,7 @@ class ReducingView(_View, user_state.ReducingState[Any]):
             value = self._coerce(value)
         self.table.put(key, value, namespace)
 
-    def merge(self, target: Any, sources: list[Any]) -> None:
+    def merge_namespaces(self, target: Any, sources: list[Any]) -> None:
         """Reduces the values of windows into one window."""
         self.table.merge_namespaces(self.backend.current_key, target, sources, self._reduce)
 
@@ -247,6 +247,6 @@ class AggregatingView(_View, user_state.AggregatingState[Any, Any]):
             accumulator = self._coerce(accumulator)
         self.table.put(key, accumulator, namespace)
 
-    def merge(self, target: Any, sources: list[Any]) -> None:
+    def merge_namespaces(self, target: Any, sources: list[Any]) -> None:
         """Merges the accumulators of windows into one window."""
         self.table.merge_namespaces(self.backend.current_key, target, sources, self._function.merge)
