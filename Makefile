@@ -18,7 +18,7 @@ $(VENV)/test.stamp: $(VENV)/run.stamp
 	@touch $@
 
 run: $(VENV)/run.stamp ## Run the main job: a PyFlink word count over a real text, inside its memory plan
-	$(BIN)/penstock run --memory examples/word_count.py --input examples/data/text.txt
+	$(BIN)/penstock run --memory examples/word_count.py --input examples/data/declaration.txt
 
 test: $(VENV)/test.stamp ## Run the tests
 	$(BIN)/python -m pytest tests

@@ -45,6 +45,7 @@ class ChainNode:
     Attributes:
         name: the operator's name.
         spec: what it does.
+        operator_id: what its state is found by in a checkpoint.
         function: the loaded user function as a callable, for operators that are written inline.
         rich: whether `function` may use keyed state, so that the current key must be set for each record.
         operator: the operator object of everything else.
@@ -59,6 +60,7 @@ class ChainNode:
     id: int
     name: str
     spec: OperatorSpec
+    operator_id: str = ""
     function: Callable[..., Any] | None = None
     rich: bool = False
     operator: Operator | None = None
@@ -208,7 +210,9 @@ class _EntryWriter:
 
     # -- operators -------------------------------------------------------------------------------
 
-    def _node(self, node: ChainNode, value: str, stamp: str | None, key: str | None, input_index: int, depth: int) -> None:
+    def _node(
+        self, node: ChainNode, value: str, stamp: str | None, key: str | None, input_index: int, depth: int
+    ) -> None:
         spec = node.spec
         if key is not None and (node.rich or node.operator is not None):
             self._set_key(node, key, depth)
@@ -223,8 +227,10 @@ class _EntryWriter:
             self._reduce(node, value, stamp, key, depth)
         elif isinstance(spec, TimestampsSpec):
             self._assign_timestamps(node, value, stamp, depth)
-        else:
+        elif node.operator is not None:
             self._operator(node, value, stamp, input_index, depth)
+        else:  # a sink: its output is all there is
+            self._targets(node, None, value, stamp, depth)
 
     def _source(self, node: ChainNode, value: str, stamp: str | None, depth: int) -> None:
         if node.watermarks is not None:
@@ -243,7 +249,7 @@ class _EntryWriter:
         self._expand(node, result, stamp, depth + 1, split=False)
 
     def _reduce(self, node: ChainNode, value: str, stamp: str | None, key: str | None, depth: int) -> None:
-        table = self._bind("state", node.table, node.id)
+        table = self._bind("state", node.table.live(), node.id)
         reduce = self._bind("reduce", node.function, node.id)
         held, result = self._variable("a"), self._variable("v")
         where = (node.name, value)

@@ -13,7 +13,14 @@ from typing import Any, TypeVar
 
 from penstock.metrics import Counter, Distribution, Meter, Metric, MetricGroup
 
-__all__ = ["CountedEvents", "DistributionStatistics", "MetricRegistry", "ScopedMetricGroup", "SimpleCounter", "ValueDistribution"]
+__all__ = [
+    "CountedEvents",
+    "DistributionStatistics",
+    "MetricRegistry",
+    "ScopedMetricGroup",
+    "SimpleCounter",
+    "ValueDistribution",
+]
 
 logger = logging.getLogger(__name__)
 

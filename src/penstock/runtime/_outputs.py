@@ -237,9 +237,7 @@ class NetworkOutput(Output):
         except Exception as error:
             raise RecordFailure(f"{self.name} (key selector)", _first_refused(key_of, values), error) from error
 
-    def _scatter(
-        self, targets: list[int], values: list[Any], stamps: list[int] | None, keys: list[Any] | None
-    ) -> None:
+    def _scatter(self, targets: list[int], values: list[Any], stamps: list[int] | None, keys: list[Any] | None) -> None:
         parts: list[list[int]] = [[] for _ in self._channels]
         for position, target in enumerate(targets):
             parts[target].append(position)

@@ -21,6 +21,7 @@ Clock = Callable[[], int]
 """Epoch milliseconds; tests pass their own."""
 
 IDLE_WAIT_MAX_S = 1.0
+LOOK_AROUND_MS = 5
 
 
 def wall_clock_ms() -> int:
@@ -56,6 +57,7 @@ class Scheduler:
     Attributes:
         idle: called before the thread sleeps (garbage collection, progress); returns seconds it may sleep at most, or None.
         between: called between two batches with the task that runs next, or None; must cost nanoseconds.
+        periodic: called with the time now and then (checkpoints, logs); returns when it wants to be called again, epoch ms.
     """
 
     def __init__(self, clock: Clock = wall_clock_ms, random: Random | None = None) -> None:
@@ -64,6 +66,7 @@ class Scheduler:
         self._slots: dict[int, _Slot] = {}
         self._ready: deque[_Slot] = deque()  # bounded by the number of tasks: each is queued at most once
         self._woken: deque[int] = deque()  # ids appended by other threads, each drained before the next sleep
+        self._calls: deque[Callable[[], None]] = deque()  # from other threads, each run before the next step
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._poller = select.poll()
         self._poller.register(self._wake_fd, select.POLLIN)
@@ -72,6 +75,7 @@ class Scheduler:
         self.between: Callable[[Runnable], None] | None = None
         self.periodic: Callable[[int], int] | None = None
         self._periodic_due_ms = 0
+        self._next_look_ms = 0
 
     # -- tasks -----------------------------------------------------------------------------------
 
@@ -90,6 +94,11 @@ class Scheduler:
     def wake(self, task: Runnable) -> None:
         """The same from any thread; wakes the scheduler if it sleeps."""
         self._woken.append(id(task))
+        self.interrupt()
+
+    def submit(self, call: Callable[[], None]) -> None:
+        """Runs a call on this thread between two batches; may be called from any thread."""
+        self._calls.append(call)
         self.interrupt()
 
     def interrupt(self) -> None:
@@ -120,9 +129,11 @@ class Scheduler:
         """Runs one task for one batch or event; sleeps first when none can go on."""
         if self._woken:
             self._drain_woken()
+        while self._calls:
+            self._calls.popleft()()
         now = self._clock()
-        if self.periodic is not None and now >= self._periodic_due_ms:
-            self._periodic_due_ms = self.periodic(now)
+        if now >= self._next_look_ms:
+            self._look_around(now)
         if not self._ready:
             self._wait(now)
             return
@@ -140,11 +151,6 @@ class Scheduler:
         if goes_on:
             self._enqueue(slot)
 
-    def poll_descriptors(self) -> None:
-        """Serves readable descriptors without waiting; called between batches when exchanges cross processes."""
-        if self._handlers:
-            self._serve(self._poller.poll(0))
-
     def close(self) -> None:
         """Ends all coroutines (their `finally` parts run) and releases the descriptor."""
         for slot in self._slots.values():
@@ -153,6 +159,15 @@ class Scheduler:
         self._ready.clear()
         os.close(self._wake_fd)
         self._wake_fd = -1
+
+    def _look_around(self, now: int) -> None:
+        """While tasks keep the thread busy: timers of waiting tasks, periodic work, other processes' data."""
+        self._next_look_ms = now + (1 if self._handlers else LOOK_AROUND_MS)
+        if self.periodic is not None and now >= self._periodic_due_ms:
+            self._periodic_due_ms = self.periodic(now)
+        self._queue_due(now)
+        if self._handlers:
+            self._serve(self._poller.poll(0))
 
     def _take(self) -> _Slot:
         if self._random is not None:

@@ -2,13 +2,13 @@
 
 One service belongs to one operator of one subtask. A time domain is a heap of distinct times with, for each, the keys
 that wait for it in the order of their registration: registering a timer at a time that is already known costs one
-dictionary access, and however many keys wait for one time, the heap has one entry for it.
+dictionary access, and however many keys wait for one time, the heap has one entry for it. Keys are frozen keys
+(`penstock.runtime.state.freeze_key`): they can be hashed.
 """
 
 from __future__ import annotations
 
 import heapq
-import pickle
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -60,22 +60,6 @@ class _Gone:
 _GONE = _Gone()
 
 
-class PickledKey:
-    """A key that cannot be hashed (PyFlink allows lists): equal to another when their pickles are."""
-
-    __slots__ = ("_pickled", "key")
-
-    def __init__(self, key: Any) -> None:
-        self.key = key
-        self._pickled = pickle.dumps(key, protocol=5)
-
-    def __hash__(self) -> int:
-        return hash(self._pickled)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, PickledKey) and self._pickled == other._pickled
-
-
 class TimerQueue:
     """The timers of one time domain. Owned by the task's thread.
 
@@ -95,21 +79,14 @@ class TimerQueue:
 
     def add(self, timestamp: int, key: Any, namespace: Any) -> None:
         """Registers a timer; a second one of the same time, key and namespace is the same timer."""
-        try:
-            bucket = self.buckets.get(timestamp)
-            if bucket is None:
-                if type(timestamp) is not int:
-                    self.add(_as_time(timestamp), key, namespace)
-                    return
-                self.buckets[timestamp] = {key: namespace}
-                heapq.heappush(self.heap, timestamp)
-                return
-            present = bucket.setdefault(key, namespace)
-        except TypeError:
-            if isinstance(key, PickledKey) or _is_hashable(key):
-                raise
-            self.add(timestamp, PickledKey(key), namespace)
+        if type(timestamp) is not int:
+            timestamp = _as_time(timestamp)
+        bucket = self.buckets.get(timestamp)
+        if bucket is None:
+            self.buckets[timestamp] = {key: namespace}
+            heapq.heappush(self.heap, timestamp)
             return
+        present = bucket.setdefault(key, namespace)
         if present is namespace or present == namespace:
             return
         if isinstance(present, _Several):
@@ -120,20 +97,15 @@ class TimerQueue:
     def remove(self, timestamp: int, key: Any, namespace: Any) -> None:
         """Deletes a timer; one that does not exist (any more) is fine."""
         bucket = self.buckets.get(timestamp)
-        try:
-            if bucket is not None and key in bucket:
-                self._remove_from(bucket, key, namespace)
-            elif timestamp == self._firing_at and key in self._firing:
-                present = self._firing[key]
-                if isinstance(present, _Several):
-                    if namespace in present:
-                        present[namespace] = False
-                elif present == namespace:
-                    self._firing[key] = _GONE
-        except TypeError:
-            if isinstance(key, PickledKey) or _is_hashable(key):
-                raise
-            self.remove(timestamp, PickledKey(key), namespace)
+        if bucket is not None and key in bucket:
+            self._remove_from(bucket, key, namespace)
+        elif timestamp == self._firing_at and key in self._firing:
+            present = self._firing[key]
+            if isinstance(present, _Several):
+                if namespace in present:
+                    present[namespace] = False
+            elif present == namespace:
+                self._firing[key] = _GONE
 
     def _remove_from(self, bucket: dict[Any, Any], key: Any, namespace: Any) -> None:
         present = bucket[key]
@@ -183,14 +155,14 @@ class TimerQueue:
                     yield from self._due_of_key(timestamp, key, namespace)
                     continue
                 bucket[key] = _GONE
-                yield timestamp, key.key if type(key) is PickledKey else key, namespace
+                yield timestamp, key, namespace
             self._firing, self._firing_at = {}, None
 
     def _due_of_key(self, timestamp: int, key: Any, namespaces: _Several) -> Iterator[tuple[int, Any, Any]]:
         for namespace, waits in namespaces.items():
             if waits:
                 namespaces[namespace] = False
-                yield timestamp, key.key if type(key) is PickledKey else key, namespace
+                yield timestamp, key, namespace
 
     def timers(self) -> Iterator[Timer]:
         """All timers in the order in which they will fire; those of the time that is firing come first."""
@@ -205,13 +177,12 @@ class TimerQueue:
 
 def _timers_in(timestamp: int, bucket: dict[Any, Any]) -> Iterator[Timer]:
     for key, namespace in bucket.items():
-        raw_key = key.key if type(key) is PickledKey else key
         if isinstance(namespace, _Several):
             for several, waits in namespace.items():
                 if waits:
-                    yield Timer(timestamp, raw_key, several)
+                    yield Timer(timestamp, key, several)
         elif namespace is not _GONE:
-            yield Timer(timestamp, raw_key, namespace)
+            yield Timer(timestamp, key, namespace)
 
 
 def _as_time(timestamp: Any) -> int:
@@ -220,14 +191,6 @@ def _as_time(timestamp: Any) -> int:
         return int(timestamp)
     except (TypeError, ValueError) as error:
         raise TypeError(f"a timer needs its time in ms as an int, not {timestamp!r}") from error
-
-
-def _is_hashable(key: Any) -> bool:
-    try:
-        hash(key)
-    except TypeError:
-        return False
-    return True
 
 
 class TimerService:
@@ -315,7 +278,7 @@ class TimerService:
         groups: dict[int, TimerSnapshot] = {}
         for position, queue in enumerate((self.event_time, self.processing_time)):
             for timer in queue.timers():
-                group = self.backend.key_group_of(timer.key)
+                group = self.backend.key_groups.of(timer.key)
                 if group not in groups:
                     groups[group] = TimerSnapshot([], [])
                 groups[group][position].append(timer)

@@ -22,7 +22,16 @@ class WatermarkGenerator:
         max_timestamp: the highest timestamp seen; the generated loop raises it.
     """
 
-    __slots__ = ("_emitted", "_idle_after_ms", "_idle_since", "_out_of_orderness_ms", "_seen", "assign", "idle", "max_timestamp")
+    __slots__ = (
+        "_emitted",
+        "_idle_after_ms",
+        "_idle_since",
+        "_out_of_orderness_ms",
+        "_seen",
+        "assign",
+        "idle",
+        "max_timestamp",
+    )
 
     def __init__(
         self,

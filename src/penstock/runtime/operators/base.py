@@ -68,11 +68,15 @@ class Operator(ABC):
     Attributes:
         emits_timestamps: False: results of `process` take the input record's timestamp; True: they are `Timed` pairs.
         may_side_output: whether results may be (OutputTag, value) pairs; the compiler leaves the check out otherwise.
+        broadcasts_state: whether every subtask has the same `snapshot`, so that on recovery each gets a whole one.
+        takes_batches: whether `process_batch(values, timestamps, keys)` replaces `process` where the operator heads its chain.
         busy: True while a further record must not be given (an asynchronous operator at its capacity).
     """
 
     emits_timestamps: bool = False
     may_side_output: bool = False
+    broadcasts_state: bool = False
+    takes_batches: bool = False
     busy: bool = False
 
     def open(self, context: OperatorContext) -> None:

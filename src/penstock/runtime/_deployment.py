@@ -1,0 +1,442 @@
+"""From a job graph to tasks: channels between subtasks, and for each subtask its chain with loaded functions.
+
+Every subtask loads its own copies of the user's functions, as on a cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from penstock.common._values import coercer_for, print_text
+from penstock.datastream._transformations import (
+    CollectSpec,
+    FilterSpec,
+    FlatMapSpec,
+    MapSpec,
+    OperatorSpec,
+    PartitioningKind,
+    PrintSpec,
+    ReduceSpec,
+    SinkSpec,
+    SourceSpec,
+    TimestampsSpec,
+    TwoInputSpec,
+    UserFunction,
+)
+from penstock.datastream.connectors.base import ReaderContext, SourceReader, WriterContext
+from penstock.datastream.functions import Function
+from penstock.errors import InvariantError
+from penstock.graph import ChainedOperator, ExecutionGraph, ExecutionVertex, JobEdge
+from penstock.runtime._chain import ChainNode
+from penstock.runtime._channels import Channel, InputGate
+from penstock.runtime._failure import UserFunctionError
+from penstock.runtime._grouped import GroupedInput
+from penstock.runtime._metrics import MetricRegistry, ScopedMetricGroup
+from penstock.runtime._outputs import CollectOutput, NetworkOutput, Output, PrintOutput, Routing, SinkOutput
+from penstock.runtime._recovery import OperatorRecovery
+from penstock.runtime._runtime_context import StreamingRuntimeContext, TaskFacts
+from penstock.runtime._scheduler import Clock
+from penstock.runtime._task import Lifecycle, Task, TaskSettings
+from penstock.runtime._timers import TimerService
+from penstock.runtime._watermarks import WatermarkGenerator
+from penstock.runtime.operators.base import Operator, OperatorContext
+from penstock.runtime.state import StateKind, TableSpec
+
+__all__ = ["Collector", "Deployment", "DeploymentSettings"]
+
+REDUCE_STATE = "_op_state"
+
+
+class Collector:
+    """What `execute_and_collect` reads: records delivered by the job, bounded. Owned by the job's thread."""
+
+    ROOM = 64 * 1024
+
+    def __init__(self) -> None:
+        self.records: list[Any] = []
+        self.on_room: list[Callable[[], None]] = []
+
+    def deliver(self, values: list[Any]) -> None:
+        """Takes records."""
+        self.records.extend(values)
+
+    def has_room(self) -> bool:
+        """Whether the job may go on before the client has read."""
+        return len(self.records) < self.ROOM
+
+    def take(self) -> list[Any]:
+        """All records that wait; lets the job go on."""
+        taken, self.records = self.records, []
+        for wake in self.on_room:
+            wake()
+        return taken
+
+
+@dataclass(slots=True)
+class DeploymentSettings:
+    """What deployment needs besides the graph.
+
+    Attributes:
+        clock: epoch ms.
+        batch_mode: RuntimeExecutionMode.BATCH.
+        task: settings of the tasks.
+        job_parameters: global job parameters.
+        credits: batches in flight a channel.
+        seed: None for the fair order, else the seed of random interleavings.
+        checkpointing: whether the job takes checkpoints.
+        make_backend: creates the keyed state of a subtask: (vertex, operator id).
+        make_grouped: creates the grouped input of a BATCH subtask: (vertex, number of logical inputs).
+        take_split: gives the source splits of a subtask: (node id, subtask index).
+        recovery: state to restore, by operator id, or None.
+        wake: wakes a task from any thread.
+        ready: queues a task on the scheduler's thread.
+        owns: whether this process runs a subtask (all of them in one process).
+        remote_channel: creates the channel to a subtask of another process.
+    """
+
+    clock: Clock
+    task: TaskSettings
+    make_backend: Callable[[ExecutionVertex, str], Any]
+    make_grouped: Callable[[ExecutionVertex, int], GroupedInput]
+    take_split: Callable[[int, int], Sequence[Any]]
+    wake: Callable[[Task], None]
+    ready: Callable[[Task], None]
+    batch_mode: bool = False
+    job_parameters: dict[str, str] = field(default_factory=dict)
+    credits: int = 10
+    seed: int | None = None
+    checkpointing: bool = False
+    recovery: Callable[[str], OperatorRecovery | None] = lambda operator_id: None
+
+
+class Deployment:
+    """The tasks of one attempt of a job in this process. Owned by the job's thread.
+
+    Attributes:
+        tasks: in topological order.
+        collectors: by node id, what `execute_and_collect` reads.
+        metrics: what the user functions registered.
+    """
+
+    def __init__(self, graph: ExecutionGraph, settings: DeploymentSettings) -> None:
+        self._graph = graph
+        self._settings = settings
+        self._channels: dict[tuple[int, int, int, int, int], Channel] = {}
+        self.metrics = MetricRegistry()
+        self.collectors: dict[int, Collector] = {}
+        self._connect_all()
+        self.tasks = [_TaskBuilder(self, vertex, settings).build() for vertex in graph.vertices]
+        self._wire()
+
+    # -- channels --------------------------------------------------------------------------------
+
+    def _connect_all(self) -> None:
+        for vertex in self._graph.job.vertices.values():
+            for edge in vertex.inputs:
+                producers = self._graph.job.vertices[edge.source].parallelism
+                for source, target in connections(edge.partitioning.kind, producers, vertex.parallelism):
+                    self._channels[(*_edge_key(edge), source, target)] = Channel(
+                        self._settings.credits, edge.edge.input_index
+                    )
+
+    def channels_from(self, edge: JobEdge, subtask: int) -> list[Channel]:
+        """The channels of an exchange that a producing subtask writes, by consumer."""
+        return [c for key, c in self._channels.items() if key[:3] == _edge_key(edge) and key[3] == subtask]
+
+    def channels_to(self, edge: JobEdge, subtask: int) -> list[Channel]:
+        """The channels of an exchange that a consuming subtask reads, by producer."""
+        return [c for key, c in self._channels.items() if key[:3] == _edge_key(edge) and key[4] == subtask]
+
+    def _wire(self) -> None:
+        """Channels wake the tasks at their ends."""
+        ready = self._settings.ready
+        by_subtask = {(task.vertex.vertex.id, task.vertex.subtask_index): task for task in self.tasks}
+        for vertex in self._graph.job.vertices.values():
+            for edge in vertex.inputs:
+                for key, channel in self._channels.items():
+                    if key[:3] == _edge_key(edge):
+                        producer, consumer = by_subtask[(edge.source, key[3])], by_subtask[(edge.target, key[4])]
+                        channel.on_data = _call_with(ready, consumer)
+                        channel.on_credit = _call_with(ready, producer)
+        for task in self.tasks:
+            for node in task.nodes:
+                if node.id in self.collectors:
+                    self.collectors[node.id].on_room.append(_call_with(ready, task))
+
+
+def _call_with(function: Callable[[Task], None], task: Task) -> Callable[[], None]:
+    return lambda: function(task)
+
+
+def _edge_key(edge: JobEdge) -> tuple[int, int, int]:
+    return (edge.edge.source_id, edge.edge.target_id, id(edge.edge))
+
+
+def connections(kind: PartitioningKind, producers: int, consumers: int) -> list[tuple[int, int]]:
+    """(producer, consumer) pairs of an exchange: all to all, or pointwise for FORWARD and RESCALE as Flink connects them."""
+    if kind not in (PartitioningKind.FORWARD, PartitioningKind.RESCALE):
+        return [(source, target) for source in range(producers) for target in range(consumers)]
+    if producers <= consumers:
+        return sorted((target * producers // consumers, target) for target in range(consumers))
+    return sorted((source, source * consumers // producers) for source in range(producers))
+
+
+class _TaskBuilder:
+    """Builds one subtask."""
+
+    def __init__(self, deployment: Deployment, vertex: ExecutionVertex, settings: DeploymentSettings) -> None:
+        self._deployment = deployment
+        self._vertex = vertex
+        self._settings = settings
+        self._lifecycle = Lifecycle()
+        self._facts = TaskFacts(
+            vertex.vertex.name,
+            vertex.subtask_index,
+            vertex.vertex.parallelism,
+            vertex.vertex.max_parallelism,
+            vertex.attempt,
+            settings.job_parameters,
+        )
+        self._timers: dict[int, list[TimerService]] = {}
+        self._task: Task | None = None
+        self._random = Random(f"{settings.seed}/{vertex.vertex.id}/{vertex.subtask_index}")
+
+    def build(self) -> Task:
+        """The task, wired to its channels, nothing opened yet."""
+        vertex = self._vertex
+        head = vertex.vertex.head
+        backend = self._backend(head)
+        node = self._node(head, backend)
+        node.key_of = tuple(
+            None if selector is None else self._load(selector, head.node.transformation.name)
+            for selector in head.node.transformation.key_selectors
+        )
+        gate, reader, grouped = None, None, None
+        if isinstance(head.node.transformation.spec, SourceSpec):
+            reader = self._reader(head.node.transformation.spec, node)
+        else:
+            gate = self._gate()
+            if self._settings.batch_mode and any(node.key_of):
+                grouped = self._settings.make_grouped(vertex, len(head.node.transformation.inputs))
+            elif self._settings.batch_mode and _is_broadcast(node.spec):
+                gate.preferred_input = 1
+        task = Task(
+            vertex,
+            node,
+            self._settings.task,
+            gate=gate,
+            reader=reader,
+            backend=backend,
+            lifecycle=self._lifecycle,
+            grouped=grouped,
+        )
+        task.timers = self._timers
+        self._task = task
+        return task
+
+    # -- operators -------------------------------------------------------------------------------
+
+    def _node(self, operator: ChainedOperator, backend: Any) -> ChainNode:
+        transformation = operator.node.transformation
+        spec = transformation.spec
+        node = ChainNode(transformation.id, transformation.name, spec, operator.node.operator_id, backend=backend)
+        # Flink opens a chain from its end, so that an operator may emit while it is opened.
+        node.children = [(tag, self._node(child, None)) for tag, child in operator.children]
+        node.outputs = [(edge.edge.side_output, self._network(edge)) for edge in self._edges_of(operator)]
+        recovery = self._settings.recovery(operator.node.operator_id)
+        if isinstance(spec, (MapSpec, FlatMapSpec, FilterSpec, ReduceSpec)):
+            self._inline(node, spec, backend, recovery)
+        elif isinstance(spec, TimestampsSpec):
+            node.watermarks = _watermark_generator(self._load(spec.strategy, node.name))
+        elif isinstance(spec, SourceSpec):
+            node.watermarks = _watermark_generator(spec.watermark_strategy)
+        elif isinstance(spec, (PrintSpec, SinkSpec, CollectSpec)):
+            node.outputs.append((None, self._terminal(operator, spec, recovery)))
+        else:
+            from penstock.runtime.operators import create_operator
+
+            node.operator = create_operator(
+                spec, keyed=operator.node.is_keyed, name=node.name, input_types=self._input_types(operator)
+            )
+            self._add_operator(node, node.operator, backend, recovery)
+        return node
+
+    def _input_types(self, operator: ChainedOperator) -> tuple[Any, ...]:
+        return tuple(edges[0].source.output_type for edges in operator.node.transformation.inputs)
+
+    def _inline(self, node: ChainNode, spec: OperatorSpec, backend: Any, recovery: OperatorRecovery | None) -> None:
+        method = {MapSpec: "map", FlatMapSpec: "flat_map", FilterSpec: "filter", ReduceSpec: "reduce"}[type(spec)]
+        loaded = self._load(spec.function, node.name)  # type: ignore[attr-defined]  # all four have a function
+        node.function = getattr(loaded, method) if isinstance(loaded, Function) else loaded
+        node.rich = isinstance(loaded, Function) and backend is not None
+        if backend is not None:
+            self._restore_backend(backend, recovery)
+        if isinstance(loaded, Function):
+            context = StreamingRuntimeContext(self._facts, self._metric_group(node), backend)
+            self._lifecycle.open.insert(0, _named(lambda: loaded.open(context), node.name, self._vertex.name))
+            self._lifecycle.close.append(loaded.close)
+        if isinstance(spec, ReduceSpec):
+            node.table = backend.table(TableSpec(REDUCE_STATE, StateKind.REDUCING, None))
+
+    def _add_operator(
+        self, node: ChainNode, operator: Operator, backend: Any, recovery: OperatorRecovery | None
+    ) -> None:
+        services: list[TimerService] = []
+        self._timers[node.id] = services
+        settings = self._settings
+
+        def make_timers(name: str, on_event_time: Any, on_processing_time: Any) -> TimerService:
+            service = TimerService(name, on_event_time, on_processing_time, backend, settings.clock)
+            services.append(service)
+            if recovery is not None:
+                service.restore(recovery.timers(name, backend.key_group_range))
+            return service
+
+        group = self._metric_group(node)
+        context = OperatorContext(
+            name=node.name,
+            subtask_index=self._facts.subtask_index,
+            parallelism=self._facts.parallelism,
+            max_parallelism=self._facts.max_parallelism,
+            runtime_context=StreamingRuntimeContext(self._facts, group, backend),
+            now_ms=settings.clock,
+            backend=backend,
+            timers=make_timers,
+            batch_mode=settings.batch_mode,
+            wake=self._wake,
+            counter=group.counter,
+        )
+        if backend is not None:
+            self._restore_backend(backend, recovery)
+        if recovery is not None:
+            operator.restore(
+                recovery.operator_states(
+                    self._facts.subtask_index, self._facts.parallelism, broadcast=operator.broadcasts_state
+                )
+            )
+        self._lifecycle.open.insert(0, _named(lambda: operator.open(context), node.name, self._vertex.name))
+        self._lifecycle.close.append(operator.close)
+
+    def _wake(self) -> None:
+        task = self._task
+        if task is not None:
+            task.request_drain()
+            self._settings.wake(task)
+
+    def _restore_backend(self, backend: Any, recovery: OperatorRecovery | None) -> None:
+        if recovery is not None:
+            backend.restore(recovery.keyed_handles)
+
+    def _metric_group(self, node: ChainNode) -> ScopedMetricGroup:
+        return self._deployment.metrics.group(self._vertex.name, node.name)
+
+    def _load(self, function: UserFunction, operator: str) -> Any:
+        try:
+            return function.load()
+        except Exception as error:
+            raise UserFunctionError.of(operator, self._vertex.name, None, error) from None
+
+    def _backend(self, head: ChainedOperator) -> Any:
+        if not head.node.is_keyed:
+            return None
+        return self._settings.make_backend(self._vertex, head.node.operator_id)
+
+    # -- ends ------------------------------------------------------------------------------------
+
+    def _edges_of(self, operator: ChainedOperator) -> list[JobEdge]:
+        return [edge for edge in self._vertex.vertex.outputs if edge.edge.source_id == operator.node.id]
+
+    def _network(self, edge: JobEdge) -> Output:
+        source = next(o for o in self._vertex.vertex.operators if o.node.id == edge.edge.source_id)
+        consumer = self._deployment._graph.job.vertices[edge.target]
+        partitioning = edge.partitioning
+        key_of = partitioning.key_selector and self._load(partitioning.key_selector, consumer.name)
+        routing = Routing(
+            partitioning.kind,
+            key_of=key_of,
+            partition=partitioning.partitioner and self._load(partitioning.partitioner, consumer.name),
+            max_parallelism=consumer.max_parallelism,
+            random=self._random,
+        )
+        name = source.node.transformation.name
+        channels = self._deployment.channels_from(edge, self._vertex.subtask_index)
+        return NetworkOutput(channels, routing, self._coercer(source, edge.edge.side_output), name)
+
+    def _coercer(self, operator: ChainedOperator, tag: str | None) -> Callable[[Any], Any] | None:
+        return None if tag is not None else coercer_for(operator.node.transformation.output_type)
+
+    def _terminal(self, operator: ChainedOperator, spec: OperatorSpec, recovery: OperatorRecovery | None) -> Output:
+        transformation = operator.node.transformation
+        edge = transformation.inputs[0][0]
+        input_type = None if edge.side_output is not None else edge.source.output_type
+        coerce, name = coercer_for(input_type), transformation.name
+        if isinstance(spec, PrintSpec):
+            prefix = print_prefix(spec.identifier, self._facts.subtask_index, self._facts.parallelism)
+            return PrintOutput(print_text(input_type), prefix, coerce, name)
+        if isinstance(spec, CollectSpec):
+            collector = self._deployment.collectors.setdefault(transformation.id, Collector())
+            return CollectOutput(collector.deliver, collector.has_room, coerce, name)
+        if isinstance(spec, SinkSpec):
+            context = WriterContext(
+                self._facts.subtask_index,
+                self._facts.parallelism,
+                self._settings.clock,
+                input_type,
+                self._settings.checkpointing,
+            )
+            recovered = recovery.writer_states(self._facts.subtask_index, self._facts.parallelism) if recovery else ()
+            return SinkOutput(spec.sink.create_writer(context, recovered), coerce, name)
+        raise InvariantError(f"no output for {spec!r}")
+
+    def _reader(self, spec: SourceSpec, node: ChainNode) -> SourceReader:
+        context = ReaderContext(self._facts.subtask_index, self._facts.parallelism, self._wake, self._settings.clock)
+        recovery = self._settings.recovery(node.operator_id)
+        if recovery is not None and recovery.was_source:
+            splits = recovery.splits(self._facts.subtask_index, self._facts.parallelism)
+        else:
+            splits = self._settings.take_split(node.id, self._facts.subtask_index)
+        return spec.source.create_reader(splits, context)
+
+    def _gate(self) -> InputGate:
+        channels = [
+            channel
+            for edge in self._vertex.vertex.inputs
+            for channel in self._deployment.channels_to(edge, self._vertex.subtask_index)
+        ]
+        return InputGate(channels, self._random if self._settings.seed is not None else None)
+
+
+def print_prefix(identifier: str | None, subtask_index: int, parallelism: int) -> str:
+    """As PyFlink's `print()` begins its lines: `identifier:2> `, `2> `, `identifier> ` or nothing."""
+    if parallelism > 1:
+        return f"{identifier}:{subtask_index + 1}> " if identifier else f"{subtask_index + 1}> "
+    return f"{identifier}> " if identifier else ""
+
+
+def _is_broadcast(spec: OperatorSpec) -> bool:
+    return isinstance(spec, TwoInputSpec) and spec.kind == "broadcast_process"
+
+
+def _named(call: Callable[[], None], operator: str, subtask: str) -> Callable[[], None]:
+    """Errors of `open` carry the operator's name, not that of the chain's head."""
+
+    def named() -> None:
+        try:
+            call()
+        except Exception as error:
+            raise UserFunctionError.of(operator, subtask, None, error) from None
+
+    return named
+
+
+def _watermark_generator(strategy: Any) -> WatermarkGenerator | None:
+    """The generator of a `WatermarkStrategy`, None where there is nothing to do."""
+    if strategy is None:
+        return None
+    assigner = strategy.timestamp_assigner
+    bound = strategy.max_out_of_orderness_ms if strategy.kind.name == "BOUNDED_OUT_OF_ORDERNESS" else None
+    assign = None if assigner is None else assigner.extract_timestamp
+    return WatermarkGenerator(assign, bound, strategy.idle_timeout_ms)

@@ -1,0 +1,83 @@
+"""The executor of `execution.target: local`: the job runs in this process, on the caller's thread."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from penstock.common.job_status import JobStatus
+from penstock.datastream._executor import JobResult, Pipeline
+from penstock.errors import UnsupportedFeatureError
+from penstock.graph import execution_plan
+from penstock.runtime._job import LocalJob, resolve_graph
+
+__all__ = ["LocalExecutor", "LocalJobHandle"]
+
+
+class LocalJobHandle:
+    """A job of this process: driven by `wait` or `results`, or by a thread of its own when detached."""
+
+    def __init__(self, job: LocalJob, *, detached: bool) -> None:
+        self._job = job
+        self._thread: threading.Thread | None = None
+        if detached and not job.collects:
+            self._thread = threading.Thread(target=self._run, name=f"job {job.job_id}", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._job.wait()
+        except Exception:  # noqa: BLE001 - kept in the job, raised by whoever asks for the result
+            return
+
+    @property
+    def job_id(self) -> str:
+        """32 hex digits."""
+        return self._job.job_id
+
+    @property
+    def status(self) -> JobStatus:
+        """Where the job is in its life."""
+        return self._job.status
+
+    def cancel(self) -> None:
+        """Asks the job to stop; returns at once."""
+        self._job.cancel()
+
+    def wait(self) -> JobResult:
+        """Runs the job to its end, or waits for the thread that does."""
+        if self._thread is None:
+            return self._job.wait()
+        self._thread.join()
+        return self._job.result()
+
+    def results(self) -> Iterator[Any]:
+        """The collected elements; reading them is what runs the job."""
+        return self._job.results()
+
+    def trigger_savepoint(self, directory: str | None) -> str:
+        """Takes a savepoint and returns its path."""
+        raise UnsupportedFeatureError("savepoints of a job in this process")
+
+    def stop_with_savepoint(self, advance_to_end_of_event_time: bool, directory: str | None) -> str:
+        """Takes a savepoint, stops the job, and returns the savepoint's path."""
+        raise UnsupportedFeatureError("savepoints of a job in this process")
+
+
+class LocalExecutor:
+    """Runs pipelines in this process."""
+
+    def execute(self, pipeline: Pipeline, *, detached: bool) -> LocalJobHandle:
+        """Builds the job; nothing runs yet unless detached."""
+        return LocalJobHandle(LocalJob(pipeline, default_parallelism()), detached=detached)
+
+    def plan(self, pipeline: Pipeline) -> str:
+        """The execution plan, JSON."""
+        return execution_plan(resolve_graph(pipeline, default_parallelism()))
+
+
+def default_parallelism() -> int:
+    """The cores this process may use."""
+    return len(os.sched_getaffinity(0))

@@ -1,0 +1,292 @@
+"""A job in one process: attempts, failures and restarts, cancellation, results.
+
+The job runs on whatever thread drives it: `wait` and `results` run the scheduler themselves, so a program, a
+notebook cell or a test needs no second thread, breakpoints work, and nothing is left behind afterwards.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from random import Random
+from typing import Any
+
+from penstock.common.job_status import JobStatus
+from penstock.conf import Configuration, ExecutionOptions
+from penstock.datastream._executor import JobResult, Pipeline
+from penstock.datastream._transformations import CollectSpec, SourceSpec
+from penstock.errors import ConfigurationError, JobError
+from penstock.graph import ExecutionGraph, ExecutionVertex, JobGraph, StreamGraph, build_job_graph, build_stream_graph
+from penstock.runtime._deployment import Collector, Deployment, DeploymentSettings
+from penstock.runtime._restarts import NoRestart, RestartStrategy
+from penstock.runtime._scheduler import Clock, Scheduler, wall_clock_ms
+from penstock.runtime._grouped import GroupedInput
+from penstock.runtime._task import Task, TaskSettings
+from penstock.runtime.state import BackendContext, HashMapBackend
+
+__all__ = ["JobCancelledError", "LocalJob", "resolve_graph"]
+
+
+class JobCancelledError(JobError):
+    """The job was cancelled before it ended."""
+
+
+def resolve_graph(pipeline: Pipeline, default_parallelism: int) -> StreamGraph:
+    """The stream graph of a program under its configuration."""
+    conf = pipeline.configuration
+    most = conf.get(ExecutionOptions.MAX_PARALLELISM)
+    return build_stream_graph(
+        pipeline.transformations,
+        job_name=pipeline.job_name or conf.get(ExecutionOptions.PIPELINE_NAME) or "Flink Streaming Job",
+        parallelism=conf.get(ExecutionOptions.DEFAULT_PARALLELISM) or default_parallelism,
+        max_parallelism=most if most > 0 else None,
+        chaining_enabled=conf.get(ExecutionOptions.OPERATOR_CHAINING),
+        chain_different_max_parallelism=conf.get(ExecutionOptions.CHAIN_DIFFERENT_MAX_PARALLELISM),
+    )
+
+
+def is_batch(conf: Configuration, graph: StreamGraph) -> bool:
+    """Whether the job runs in BATCH mode.
+
+    Raises:
+        ConfigurationError: for BATCH with an unbounded source.
+    """
+    mode = conf.get(ExecutionOptions.RUNTIME_MODE)
+    if mode == "STREAMING":
+        return False
+    if graph.is_bounded:
+        return True
+    if mode == "BATCH":
+        unbounded = [node.transformation.name for node in graph.sources]
+        raise ConfigurationError(
+            f"Detected an UNBOUNDED source with the 'execution.runtime-mode' set to 'BATCH' (sources: "
+            f"{', '.join(unbounded)}). This combination is not allowed, please set the 'execution.runtime-mode' to "
+            f"STREAMING or AUTOMATIC"
+        )
+    return False
+
+
+class LocalJob:
+    """One job. Owned by the thread that drives it; `cancel` and `status` may be used from others.
+
+    Attributes:
+        job_id: 32 hex digits.
+        graph: the chained job graph.
+        batch_mode: whether it runs in BATCH mode.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        default_parallelism: int,
+        *,
+        clock: Clock = wall_clock_ms,
+        restarts: RestartStrategy | None = None,
+    ) -> None:
+        self._pipeline = pipeline
+        self._conf = pipeline.configuration
+        stream_graph = resolve_graph(pipeline, default_parallelism)
+        self.batch_mode = is_batch(self._conf, stream_graph)
+        self.graph: JobGraph = build_job_graph(stream_graph)
+        self.job_id = uuid.uuid4().hex
+        self.name = self.graph.name
+        self._clock = clock
+        self._restarts = restarts or NoRestart()
+        self._status = JobStatus.CREATED
+        self._cancelled = threading.Event()
+        self._ended = threading.Event()
+        self._error: BaseException | None = None
+        self._scheduler: Scheduler | None = None
+        self._deployment: Deployment | None = None
+        self._attempt = -1
+        self._started_s = 0.0
+        self._ended_s = 0.0
+        self._splits: dict[int, list[Any]] = {}
+
+    # -- the handle ------------------------------------------------------------------------------
+
+    @property
+    def status(self) -> JobStatus:
+        """Where the job is in its life."""
+        return self._status
+
+    def cancel(self) -> None:
+        """Asks the job to stop; returns at once."""
+        self._cancelled.set()
+        if self._scheduler is not None:
+            self._scheduler.interrupt()
+
+    def wait(self) -> JobResult:
+        """Runs the job to its end (or waits for the thread that does).
+
+        Raises:
+            JobError: the job failed or was cancelled.
+        """
+        for _ in self._drive(lambda: False):
+            pass
+        return self.result()
+
+    def wait_elsewhere(self) -> JobResult:
+        """Waits for a job that another thread drives."""
+        self._ended.wait()
+        return self.result()
+
+    def result(self) -> JobResult:
+        """The result of a job that has ended."""
+        if self._error is not None:
+            raise self._error
+        return JobResult(self.job_id, round((self._ended_s - self._started_s) * 1000), {})
+
+    def results(self) -> Iterator[Any]:
+        """What the job's collecting sink received, as it comes; closing the iterator cancels the job."""
+        try:
+            for _ in self._drive(self._has_results):
+                yield from self._take_results()
+            yield from self._take_results()
+            self.result()
+        finally:
+            if not self._ended.is_set():
+                self.cancel()
+                self._end(JobStatus.CANCELED, None)
+
+    # -- driving ---------------------------------------------------------------------------------
+
+    def _drive(self, pause: Callable[[], bool]) -> Iterator[None]:
+        """Runs until the end; yields where `pause` says so."""
+        if self._ended.is_set():
+            return
+        try:
+            self._start_attempt()
+            while self._scheduler is not None and self._scheduler.has_tasks:
+                if self._cancelled.is_set():
+                    raise JobCancelledError(f"Job '{self.name}' ({self.job_id}) was cancelled.")
+                try:
+                    self._scheduler.step()
+                except Exception as error:
+                    self._recover(error)
+                if pause():
+                    yield
+            self._complete()
+        except JobCancelledError as error:
+            self._end(JobStatus.CANCELED, error)
+        except Exception as error:
+            self._end(JobStatus.FAILED, error)
+        except BaseException:
+            self._end(JobStatus.CANCELED, JobCancelledError(f"Job '{self.name}' was interrupted."))
+            raise
+
+    def _start_attempt(self) -> None:
+        self._attempt += 1
+        if self._attempt == 0:
+            self._started_s = time.monotonic()
+            self._plan_splits()
+        seed = self._conf.get(ExecutionOptions.SCHEDULER_SEED)
+        scheduler = Scheduler(self._clock, Random(seed) if seed is not None else None)
+        self._scheduler = scheduler
+        self._status = JobStatus.RUNNING
+        execution = ExecutionGraph.of(self.graph, self._attempt)
+        self._deployment = Deployment(execution, self._settings(scheduler))
+        for task in self._deployment.tasks:
+            scheduler.add(task)
+
+    def _settings(self, scheduler: Scheduler) -> DeploymentSettings:
+        conf = self._conf
+        timeout = conf.get(ExecutionOptions.BUFFER_TIMEOUT)
+        task = TaskSettings(
+            clock=self._clock,
+            auto_watermark_interval_ms=conf.get(ExecutionOptions.AUTO_WATERMARK_INTERVAL),
+            buffer_timeout_ms=timeout if conf.get(ExecutionOptions.BUFFER_TIMEOUT_ENABLED) else -1,
+        )
+        return DeploymentSettings(
+            clock=self._clock,
+            task=task,
+            make_backend=self._make_backend,
+            make_grouped=self._make_grouped,
+            take_split=self._take_splits,
+            wake=scheduler.wake,
+            ready=scheduler.ready,
+            batch_mode=self.batch_mode,
+            job_parameters=conf.get(ExecutionOptions.GLOBAL_JOB_PARAMETERS) or {},
+            seed=conf.get(ExecutionOptions.SCHEDULER_SEED),
+        )
+
+    def _plan_splits(self) -> None:
+        for vertex in self.graph.vertices.values():
+            spec = vertex.head.node.transformation.spec
+            if isinstance(spec, SourceSpec):
+                self._splits[vertex.id] = spec.source.plan_splits(vertex.parallelism)
+
+    def _take_splits(self, node_id: int, subtask_index: int) -> list[Any]:
+        parallelism = self.graph.vertices[node_id].parallelism
+        return self._splits[node_id][subtask_index::parallelism]
+
+    def _make_backend(self, vertex: ExecutionVertex, operator_id: str) -> Any:
+        job_vertex = vertex.vertex
+        context = BackendContext(
+            operator_id,
+            job_vertex.head.node.transformation.name,
+            vertex.subtask_index,
+            job_vertex.parallelism,
+            job_vertex.max_parallelism,
+            self._clock,
+        )
+        return HashMapBackend(context)
+
+    def _make_grouped(self, vertex: ExecutionVertex, inputs: int) -> Any:
+        return GroupedInput()
+
+    def _recover(self, error: Exception) -> None:
+        """A task failed: stops the attempt, and starts the next one if the restart strategy says so."""
+        self._stop_attempt()
+        delay_ms = self._restarts.delay_ms(self._clock())
+        if delay_ms is None or not self._is_recoverable(error):
+            raise error
+        self._status = JobStatus.RESTARTING
+        if self._cancelled.wait(delay_ms / 1000):
+            raise JobCancelledError(f"Job '{self.name}' was cancelled while it waited to restart.")
+        self._start_attempt()
+
+    def _is_recoverable(self, error: Exception) -> bool:
+        return not isinstance(error, ConfigurationError)
+
+    def _complete(self) -> None:
+        self._end(JobStatus.FINISHED, None)
+
+    def _stop_attempt(self) -> None:
+        if self._scheduler is not None:
+            self._scheduler.close()
+            self._scheduler = None
+
+    def _end(self, status: JobStatus, error: BaseException | None) -> None:
+        if self._ended.is_set():
+            return
+        self._stop_attempt()
+        self._status = status
+        self._error = error
+        self._ended_s = time.monotonic()
+        self._ended.set()
+
+    # -- results ---------------------------------------------------------------------------------
+
+    def _collector(self) -> Collector | None:
+        deployment = self._deployment
+        return next(iter(deployment.collectors.values()), None) if deployment is not None else None
+
+    def _has_results(self) -> bool:
+        collector = self._collector()
+        return collector is not None and bool(collector.records)
+
+    def _take_results(self) -> list[Any]:
+        collector = self._collector()
+        return collector.take() if collector is not None else []
+
+    @property
+    def collects(self) -> bool:
+        """Whether the program has a collecting sink."""
+        return any(isinstance(t.spec, CollectSpec) for t in self._pipeline.transformations)
+
+    def tasks(self) -> list[Task]:
+        """The tasks of the current attempt."""
+        return self._deployment.tasks if self._deployment is not None else []
