@@ -7,14 +7,20 @@ checkpoints and restarts. Does not cover: the user API (`penstock.datastream`), 
 Start reading at `_job.py` (a job from start to end), then `_task.py` (one subtask) and `_chain.py` (its loop).
 """
 
+from importlib import import_module
 from typing import Any
 
-__all__ = ["LocalExecutor"]
+__all__ = ["LocalExecutor", "ProgramOptions", "run_program"]
+
+_PLACES = {
+    "LocalExecutor": "_executor",
+    "ProgramOptions": "_program",
+    "run_program": "_program",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "LocalExecutor":
-        from penstock.runtime._executor import LocalExecutor
-
-        return LocalExecutor
-    raise AttributeError(f"module 'penstock.runtime' has no attribute {name!r}")
+    place = _PLACES.get(name)
+    if place is None:
+        raise AttributeError(f"module 'penstock.runtime' has no attribute {name!r}")
+    return getattr(import_module(f"penstock.runtime.{place}"), name)

@@ -9,7 +9,22 @@ from abc import ABC, abstractmethod
 from collections import deque
 from random import Random
 
-__all__ = ["ExponentialDelay", "FailureRate", "FixedDelay", "NoRestart", "RestartStrategy"]
+from penstock.conf import CheckpointingOptions, Configuration, RestartStrategyOptions
+from penstock.errors import ConfigurationError
+
+__all__ = ["ExponentialDelay", "FailureRate", "FixedDelay", "NoRestart", "RestartStrategy", "restart_strategy"]
+
+NAMES = {
+    "none": "none",
+    "off": "none",
+    "disable": "none",
+    "fixed-delay": "fixed-delay",
+    "fixeddelay": "fixed-delay",
+    "failure-rate": "failure-rate",
+    "failurerate": "failure-rate",
+    "exponential-delay": "exponential-delay",
+    "exponentialdelay": "exponential-delay",
+}
 
 
 class RestartStrategy(ABC):
@@ -106,3 +121,40 @@ class ExponentialDelay(RestartStrategy):
         self._next = min(self._next * self._multiplier, float(self._most))
         spread = delay * self._jitter
         return max(0, round(delay + self._random.uniform(-spread, spread)))
+
+
+def restart_strategy(conf: Configuration, random: Random | None = None) -> RestartStrategy:
+    """The strategy a configuration asks for; by default none, and exponential delay where checkpoints are taken, as in Flink 2.
+
+    Raises:
+        ConfigurationError: for an unknown name.
+    """
+    options = RestartStrategyOptions
+    named = conf.get(options.RESTART_STRATEGY)
+    if named is None:
+        named = "exponential-delay" if conf.get(CheckpointingOptions.INTERVAL) else "none"
+    name = NAMES.get(named.strip().lower())
+    if name == "none":
+        return NoRestart()
+    if name == "fixed-delay":
+        return FixedDelay(conf.get(options.FIXED_DELAY_ATTEMPTS), conf.get(options.FIXED_DELAY_DELAY))
+    if name == "failure-rate":
+        return FailureRate(
+            conf.get(options.FAILURE_RATE_MAX_FAILURES),
+            conf.get(options.FAILURE_RATE_INTERVAL),
+            conf.get(options.FAILURE_RATE_DELAY),
+        )
+    if name == "exponential-delay":
+        return ExponentialDelay(
+            conf.get(options.EXPONENTIAL_INITIAL_BACKOFF),
+            conf.get(options.EXPONENTIAL_MAX_BACKOFF),
+            conf.get(options.EXPONENTIAL_BACKOFF_MULTIPLIER),
+            conf.get(options.EXPONENTIAL_RESET_THRESHOLD),
+            conf.get(options.EXPONENTIAL_JITTER_FACTOR),
+            conf.get(options.EXPONENTIAL_ATTEMPTS),
+            random,
+        )
+    raise ConfigurationError(
+        f"restart-strategy.type is '{named}', which is no restart strategy. Use none, fixed-delay, failure-rate or "
+        f"exponential-delay."
+    )

@@ -1,0 +1,76 @@
+"""`penstock run`: runs an unmodified PyFlink program in this process, inside its memory plan.
+
+The program's own output goes to standard output untouched; everything Penstock has to say goes to standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from penstock.conf import Configuration
+
+__all__ = ["register", "run"]
+
+
+def register(subparsers: Any) -> None:
+    """Adds the command's parser."""
+    parser = subparsers.add_parser(
+        "run",
+        help="run a PyFlink program without a JVM",
+        description="Runs a PyFlink DataStream program, unmodified, in this process and inside its memory plan.",
+    )
+    parser.add_argument("-D", dest="options", action="append", default=[], metavar="KEY=VALUE", help="a configuration option; repeatable")
+    parser.add_argument("--conf-dir", metavar="DIR", help="folder of config.yaml (default: $FLINK_CONF_DIR)")
+    parser.add_argument("-p", "--parallelism", type=int, metavar="N", help="parallelism of operators that set none")
+    parser.add_argument("--target", choices=["local", "local-processes"], help="one process, or one worker process a slot")
+    parser.add_argument("-s", "--from-savepoint", metavar="PATH", help="start from a savepoint or retained checkpoint")
+    parser.add_argument(
+        "-n", "--allow-non-restored-state", action="store_true", help="skip savepoint state that the program no longer has"
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="run tasks in a random order that the seed repeats")
+    parser.add_argument("--memory", action="store_true", help="end with budget against peak of each memory component")
+    parser.add_argument("--memory-log", metavar="FILE", help="write the memory ledger there as JSON lines while running")
+    parser.add_argument("--report", metavar="DIR", help="folder for out-of-memory reports (default: the current one)")
+    parser.add_argument("--trace-memory", action="store_true", help="record allocation sites for out-of-memory reports (slow)")
+    parser.add_argument("--isolate", action="store_true", help="run in a child process under the process limit")
+    parser.add_argument("program", metavar="job.py", help="the program")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="args", help="its arguments")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs the program; returns its exit code."""
+    from penstock.runtime import ProgramOptions, run_program
+
+    options = ProgramOptions(
+        program=arguments.program,
+        arguments=tuple(arguments.arguments),
+        configuration=_configuration(arguments),
+        show_memory=arguments.memory,
+        memory_log=arguments.memory_log,
+        report_dir=arguments.report,
+        trace_memory=arguments.trace_memory,
+    )
+    return run_program(options)
+
+
+def _configuration(arguments: argparse.Namespace) -> Configuration:
+    from penstock.conf import load_configuration
+
+    flags = list(arguments.options)
+    for key, value in (
+        ("parallelism.default", arguments.parallelism),
+        ("execution.target", arguments.target),
+        ("penstock.scheduler.seed", arguments.seed),
+        ("execution.state-recovery.path", arguments.from_savepoint),
+        ("execution.state-recovery.ignore-unclaimed-state", "true" if arguments.allow_non_restored_state else None),
+    ):
+        if value is not None:
+            flags.append(f"{key}={value}")
+    loaded: Any = load_configuration(conf_dir=arguments.conf_dir, flags=flags)
+    for warning in getattr(loaded, "warnings", ()):
+        print(f"penstock: warning: {warning}", file=sys.stderr)
+    configuration: Configuration = getattr(loaded, "configuration", loaded)
+    return configuration

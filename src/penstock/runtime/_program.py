@@ -1,0 +1,103 @@
+"""Runs a PyFlink program as `__main__` of this process, as `python job.py` would, with `pyflink` standing for Penstock."""
+
+from __future__ import annotations
+
+import sys
+import types
+from dataclasses import dataclass
+from pathlib import Path
+
+from penstock import compat
+from penstock.conf import Configuration
+from penstock.datastream._executor import set_base_configuration
+from penstock.errors import ConfigurationError, PenstockError
+from penstock.runtime._failure import format_user_traceback
+
+__all__ = ["ProgramOptions", "run_program"]
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramOptions:
+    """What `penstock run` was asked for.
+
+    Attributes:
+        program: path of the script.
+        arguments: its command line.
+        configuration: files, environment and flags, merged.
+        show_memory: end with the memory summary.
+        memory_log: file for the ledger as JSON lines, or None.
+        report_dir: folder of out-of-memory reports, or None for the current one.
+        trace_memory: whether reports name allocation sites.
+    """
+
+    program: str
+    arguments: tuple[str, ...]
+    configuration: Configuration
+    show_memory: bool = False
+    memory_log: str | None = None
+    report_dir: str | None = None
+    trace_memory: bool = False
+
+
+def run_program(options: ProgramOptions) -> int:
+    """Runs the program to its end.
+
+    Returns:
+        The exit code: the program's own, 1 if a job or the program failed, 2 for usage and configuration errors.
+
+    Raises:
+        ConfigurationError: the script cannot be read or is no Python.
+    """
+    code = _load(options.program)
+    compat.install()
+    set_base_configuration(options.configuration)
+    module = types.ModuleType("__main__")
+    module.__dict__.update(__file__=options.program, __builtins__=__builtins__)
+    sys.modules["__main__"] = module
+    sys.argv = [options.program, *options.arguments]
+    sys.path.insert(0, str(Path(options.program).resolve().parent))
+    try:
+        exec(code, module.__dict__)
+    except PenstockError as error:
+        return _failed(error)
+    except SystemExit as error:
+        return _exit_code(error)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - the program's own error is shown as Python would show it
+        sys.stdout.flush()
+        sys.stderr.write(format_user_traceback(error))
+        return 1
+    finally:
+        sys.stdout.flush()
+    return 0
+
+
+def _load(path: str) -> types.CodeType:
+    try:
+        source = Path(path).read_bytes()
+    except OSError as error:
+        raise ConfigurationError(
+            f"Cannot read the program '{path}': {error.strerror or error}. Give the path of a Python script: "
+            f"penstock run job.py [arguments]."
+        ) from None
+    try:
+        return compile(source, path, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError) as error:
+        raise ConfigurationError(f"The program '{path}' is not valid Python: {error}") from None
+
+
+def _failed(error: PenstockError) -> int:
+    sys.stdout.flush()
+    sys.stderr.write(f"penstock: {error}\n")
+    return error.exit_code
+
+
+def _exit_code(error: SystemExit) -> int:
+    """What Python makes of `sys.exit(…)`."""
+    if error.code is None:
+        return 0
+    if isinstance(error.code, int):
+        return error.code
+    sys.stderr.write(f"{error.code}\n")
+    return 1
