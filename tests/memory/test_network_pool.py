@@ -291,6 +291,22 @@ def test_credits_bound_what_is_in_flight(network: NetworkBufferPool) -> None:
     assert gate.try_acquire() == 0
 
 
+def test_a_producer_that_cannot_stop_runs_into_debt(network: NetworkBufferPool) -> None:
+    gate = network.create_gate("gate", 2, 2, overdraft=1)
+    gate.charge(5)
+    assert (gate.used_buffers, gate.debt, gate.available, gate.try_acquire()) == (3, 2, False, 0)
+    called: list[int] = []
+    gate.when_available(lambda: called.append(1))
+    gate.release(2)
+    assert (gate.used_buffers, gate.debt, gate.available) == (3, 0, False)
+    gate.release(2)
+    assert (gate.used_buffers, gate.try_acquire(), called) == (1, 1, [1])
+    gate.release(2)
+    with pytest.raises(InvariantError):
+        gate.release(1)
+    gate.close()
+
+
 def test_credits_come_out_of_the_same_buffers(network: NetworkBufferPool) -> None:
     gate = network.create_gate("gate", 15)
     pool = network.create_pool("pool", 1)
@@ -381,7 +397,7 @@ class NetworkModel(RuleBasedStateMachine):
             return None
         available = pool.available
         if hasattr(pool, "try_acquire"):
-            got = (pool, pool.try_acquire()) if available else (pool, pool.try_acquire())
+            got = (pool, pool.try_acquire())
             if not got[1]:
                 assert not available
                 return None

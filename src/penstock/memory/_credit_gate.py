@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from penstock.errors import InvariantError
 from penstock.memory._buffer_share import BufferShare
+
+if TYPE_CHECKING:
+    from penstock.memory._network_pool import NetworkBufferPool
 
 __all__ = ["CreditGate"]
 
@@ -16,7 +21,16 @@ class CreditGate(BufferShare):
     touched: the credits keep the account, the batch itself lives on the heap.
     """
 
-    __slots__ = ()
+    __slots__ = ("_debt",)
+
+    def __init__(self, network: NetworkBufferPool, owner: str, required: int, maximum: int, overdraft: int) -> None:
+        super().__init__(network, owner, required, maximum, overdraft)
+        self._debt = 0
+
+    @property
+    def debt(self) -> int:
+        """Credits charged that no buffer stood for."""
+        return self._debt
 
     def try_acquire(self, credit_count: int = 1) -> int:
         """Takes credits for one batch, all or none.
@@ -47,10 +61,31 @@ class CreditGate(BufferShare):
         credit_count = min(credit_count, self.required)
         return credit_count if self._network.take_blocking(self, credit_count, timeout_s) else 0
 
+    def charge(self, credit_count: int = 1) -> None:
+        """Takes credits for a batch whose producer cannot stop midway: out of the overdraft, then as debt.
+
+        Until the debt is paid by returning credits, the gate has none to give.
+        """
+        with self._network.lock:
+            for _ in range(credit_count):
+                if self._debt or self._closed or not self._take(1, True):
+                    self._debt += 1
+
     def release(self, credit_count: int = 1) -> None:
-        """Gives credits back, to whoever waits longest.
+        """Gives credits back, to whoever waits longest; debt is paid first.
 
         Raises:
             InvariantError: more than are out.
         """
+        if self._debt:
+            with self._network.lock:
+                paid = min(self._debt, credit_count)
+                self._debt -= paid
+            credit_count -= paid
         self._network.put_back(self, credit_count)
+
+    def _is_available(self) -> bool:
+        return not self._debt and super()._is_available()
+
+    def _take(self, count: int, allow_overdraft: bool) -> bool:
+        return not self._debt and super()._take(count, allow_overdraft)

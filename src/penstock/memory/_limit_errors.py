@@ -151,8 +151,8 @@ class BufferRequestTimeoutError(JobError):
     def __init__(self, owner: str, requested_buffers: int, timeout_s: float, in_use: str) -> None:
         super().__init__(
             f"{owner} waited {timeout_s:g} s for {requested_buffers} network buffers that are guaranteed to it, but "
-            f"they did not come back. In use: {in_use}. Set '{REQUEST_TIMEOUT_KEY}' higher, or find the consumer that does "
-            f"not read."
+            f"they did not come back. In use: {in_use}. Set '{REQUEST_TIMEOUT_KEY}' higher, or find the consumer "
+            f"that does not read."
         )
         self.owner = owner
         self.requested_buffers = requested_buffers

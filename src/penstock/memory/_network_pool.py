@@ -148,7 +148,9 @@ class NetworkBufferPool:
         self._add(pool)
         return pool
 
-    def create_gate(self, owner: str, required: int, maximum: int = UNLIMITED_BUFFERS) -> CreditGate:
+    def create_gate(
+        self, owner: str, required: int, maximum: int = UNLIMITED_BUFFERS, *, overdraft: int = 0
+    ) -> CreditGate:
         """Credits for an exchange inside the process, with the guarantee and maximum its partition would have.
 
         Raises:
@@ -156,7 +158,7 @@ class NetworkBufferPool:
         """
         if required < 1:
             raise InvariantError(f"{owner} asked for a credit gate of {required} credits")
-        gate = CreditGate(self, owner, required, max(maximum, required), 0)
+        gate = CreditGate(self, owner, required, max(maximum, required), overdraft)
         self._add(gate)
         return gate
 
