@@ -202,8 +202,10 @@ class MetricRegistry:
                     metric.update()
 
     def values(self) -> Iterator[tuple[str, Any]]:
-        """Identifier and value of each metric: counters and gauges their value, meters `.count` and `.rate`, distributions
-        `.count`, `.sum`, `.min`, `.max`, `.mean`."""
+        """Identifier and value of each metric.
+
+        Meters give two (`.count`, `.rate`), distributions five (`.count`, `.sum`, `.min`, `.max`, `.mean`).
+        """
         for identifier, metric in list(self._metrics.items()):
             if isinstance(metric, Counter):
                 yield identifier, metric.get_count()

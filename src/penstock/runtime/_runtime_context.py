@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from penstock.datastream.functions import RuntimeContext
+from penstock.errors import JobError
 
 if TYPE_CHECKING:
     from penstock.datastream.state import (
@@ -24,7 +25,11 @@ if TYPE_CHECKING:
     from penstock.metrics import MetricGroup
     from penstock.runtime.state import KeyedStateBackend
 
-__all__ = ["StreamingRuntimeContext", "TaskFacts"]
+__all__ = ["NotKeyedError", "StreamingRuntimeContext", "TaskFacts"]
+
+
+class NotKeyedError(JobError):
+    """Keyed state was asked for where the input is not keyed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,26 +102,31 @@ class StreamingRuntimeContext(RuntimeContext):
 
     def get_state(self, state_descriptor: ValueStateDescriptor) -> ValueState[Any]:
         """The value state of that name, of the current key."""
-        return self._keyed().get_state(state_descriptor)
+        state: ValueState[Any] = self._state(state_descriptor)
+        return state
 
     def get_list_state(self, state_descriptor: ListStateDescriptor) -> ListState[Any]:
         """The list state of that name, of the current key."""
-        return self._keyed().get_list_state(state_descriptor)
+        state: ListState[Any] = self._state(state_descriptor)
+        return state
 
     def get_map_state(self, state_descriptor: MapStateDescriptor) -> MapState[Any, Any]:
         """The map state of that name, of the current key."""
-        return self._keyed().get_map_state(state_descriptor)
+        state: MapState[Any, Any] = self._state(state_descriptor)
+        return state
 
     def get_reducing_state(self, state_descriptor: ReducingStateDescriptor) -> ReducingState[Any]:
         """The reducing state of that name, of the current key."""
-        return self._keyed().get_reducing_state(state_descriptor)
+        state: ReducingState[Any] = self._state(state_descriptor)
+        return state
 
     def get_aggregating_state(self, state_descriptor: AggregatingStateDescriptor) -> AggregatingState[Any, Any]:
         """The aggregating state of that name, of the current key."""
-        return self._keyed().get_aggregating_state(state_descriptor)
+        state: AggregatingState[Any, Any] = self._state(state_descriptor)
+        return state
 
-    def _keyed(self) -> KeyedStateBackend:
+    def _state(self, descriptor: Any) -> Any:
         if self._backend is None:
             # The text is PyFlink's: programs and tests match on it.
             raise NotKeyedError("This state is only accessible by functions executed on a KeyedStream.")
-        return self._backend
+        return self._backend.state(descriptor)
