@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+
+from penstock.memory._garbage import THRESHOLDS, GarbagePolicy
+
+MIB = 1 << 20
+
+
+class Heap:
+    """A meter and a clock that the test moves."""
+
+    def __init__(self, used: int = 100 * MIB) -> None:
+        self.used = used
+        self.now = 0.0
+        self.trims = 0
+
+    def policy(self, policy: str = "auto") -> GarbagePolicy:
+        return GarbagePolicy(lambda: self.used, policy=policy, trim=self.trim, clock=self.clock)
+
+    def trim(self) -> None:
+        self.trims += 1
+
+    def clock(self) -> float:
+        self.now += 0.001  # every reading takes a while, so collections do
+        return self.now
+
+
+@pytest.fixture(autouse=True)
+def interpreter_settings() -> Iterator[None]:
+    before = (gc.get_threshold(), gc.isenabled(), list(gc.callbacks), gc.get_freeze_count())
+    yield
+    assert (gc.get_threshold(), gc.isenabled(), list(gc.callbacks), gc.get_freeze_count()) == before
+
+
+def test_thresholds_hold_while_jobs_run_and_come_back() -> None:
+    before = gc.get_threshold()
+    heap = Heap()
+    with heap.policy() as first:
+        assert gc.get_threshold() == THRESHOLDS
+        first.freeze()
+        assert first.statistics().frozen_objects > 1000
+        second = heap.policy()
+        second.start()
+        second.start()
+        second.freeze(collect_first=True)
+        assert gc.get_threshold() == THRESHOLDS
+        second.stop()
+        second.stop()
+        assert gc.get_threshold() == THRESHOLDS
+        assert gc.get_freeze_count() > 1000
+    assert gc.get_threshold() == before
+    assert gc.get_freeze_count() == 0
+
+
+def test_default_leaves_everything_alone_but_measures() -> None:
+    before = gc.get_threshold()
+    heap = Heap()
+    with heap.policy("default") as policy:
+        policy.freeze()
+        heap.used *= 100
+        assert (policy.after_batch(), policy.when_idle(), policy.at_soft_limit()) == (False, False, 0)
+        assert gc.get_threshold() == before
+        assert gc.get_freeze_count() == 0
+        gc.collect()
+        old = policy.statistics().generations[2]
+        assert old.collections == 1
+        assert old.time_ns >= old.longest_ns > 0
+
+
+def test_what_the_program_froze_itself_stays_frozen() -> None:
+    gc.freeze()
+    frozen = gc.get_freeze_count()
+    try:
+        with Heap().policy() as policy:
+            policy.freeze()
+            assert gc.get_freeze_count() <= frozen
+        assert 0 < gc.get_freeze_count() <= frozen
+    finally:
+        gc.unfreeze()
+
+
+def test_settings_a_program_changes_meanwhile_are_its_own() -> None:
+    before = gc.get_threshold()
+    try:
+        with Heap().policy():
+            gc.set_threshold(5000, 5, 5)
+        assert gc.get_threshold() == (5000, 5, 5)
+    finally:
+        gc.set_threshold(*before)
+
+
+def test_everything_is_collected_when_the_heap_has_grown_by_half() -> None:
+    heap = Heap(100 * MIB)
+    with heap.policy() as policy:
+        heap.used = 150 * MIB
+        assert not policy.after_batch()
+        heap.used += 1
+        assert policy.after_batch()
+        assert not policy.after_batch()
+        heap.used = 226 * MIB
+        assert policy.after_batch()
+        assert policy.statistics().by_reason == {"growth": 2, "soft-limit": 0, "idle": 0}
+        assert policy.statistics().generations[2].collections == 2
+
+
+def test_growth_counts_from_the_lowest_and_small_heaps_are_left_alone() -> None:
+    heap = Heap(1000 * MIB)
+    with heap.policy() as policy:
+        heap.used = 10 * MIB  # a window fired and was dropped
+        assert not policy.after_batch()
+        heap.used = 42 * MIB
+        assert not policy.after_batch()
+        heap.used = 43 * MIB
+        assert policy.after_batch()
+
+
+def test_at_the_soft_limit_it_collects_and_trims_but_not_all_the_time() -> None:
+    heap = Heap(100 * MIB)
+    with heap.policy() as policy:
+        policy.at_soft_limit()
+        assert heap.trims == 1
+        heap.used += 50 * MIB
+        assert policy.at_soft_limit() == 0  # too soon
+        heap.now += 60
+        policy.at_soft_limit()
+        assert heap.trims == 2
+        heap.now += 60
+        policy.at_soft_limit()  # nothing new to collect
+        assert heap.trims == 2
+
+
+def test_when_idle_it_collects_what_has_grown() -> None:
+    heap = Heap(100 * MIB)
+    with heap.policy() as policy:
+        assert not policy.when_idle()
+        heap.used = 111 * MIB
+        assert policy.when_idle()
+        assert not policy.when_idle()
+        heap.used = 130 * MIB
+        assert not policy.when_idle()  # too soon
+        heap.now += 60
+        assert policy.when_idle()
+
+
+def test_cycles_are_freed_and_counted() -> None:
+    heap = Heap()
+
+    class Node:
+        def __init__(self) -> None:
+            self.me = self
+
+    with heap.policy() as policy:
+        for _ in range(5000):
+            Node()
+        heap.used *= 2
+        assert policy.after_batch()
+        assert policy.statistics().generations[2].collected_objects >= 5000
