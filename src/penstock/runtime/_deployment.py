@@ -35,7 +35,7 @@ from penstock.runtime._channels import Channel, InputGate
 from penstock.runtime._failure import UserFunctionError
 from penstock.runtime._grouped import GroupedInput
 from penstock.runtime._metrics import MetricRegistry, ScopedMetricGroup
-from penstock.runtime._outputs import CollectOutput, NetworkOutput, Output, PrintOutput, Routing, SinkOutput
+from penstock.runtime._outputs import Collector, CollectOutput, NetworkOutput, Output, PrintOutput, Routing, SinkOutput
 from penstock.runtime._recovery import OperatorRecovery
 from penstock.runtime._runtime_context import StreamingRuntimeContext, TaskFacts
 from penstock.runtime._scheduler import Clock
@@ -45,34 +45,9 @@ from penstock.runtime._watermarks import WatermarkGenerator
 from penstock.runtime.operators.base import Operator, OperatorContext
 from penstock.runtime.state import StateKind, TableSpec
 
-__all__ = ["Collector", "Deployment", "DeploymentSettings"]
+__all__ = ["Deployment", "DeploymentSettings"]
 
 REDUCE_STATE = "_op_state"
-
-
-class Collector:
-    """What `execute_and_collect` reads: records delivered by the job, bounded. Owned by the job's thread."""
-
-    ROOM = 64 * 1024
-
-    def __init__(self) -> None:
-        self.records: list[Any] = []
-        self.on_room: list[Callable[[], None]] = []
-
-    def deliver(self, values: list[Any]) -> None:
-        """Takes records."""
-        self.records.extend(values)
-
-    def has_room(self) -> bool:
-        """Whether the job may go on before the client has read."""
-        return len(self.records) < self.ROOM
-
-    def take(self) -> list[Any]:
-        """All records that wait; lets the job go on."""
-        taken, self.records = self.records, []
-        for wake in self.on_room:
-            wake()
-        return taken
 
 
 @dataclass(slots=True)
@@ -121,12 +96,12 @@ class Deployment:
         metrics: what the user functions registered.
     """
 
-    def __init__(self, graph: ExecutionGraph, settings: DeploymentSettings) -> None:
+    def __init__(self, graph: ExecutionGraph, settings: DeploymentSettings, collectors: dict[int, Collector]) -> None:
         self._graph = graph
         self._settings = settings
         self._channels: dict[tuple[int, int, int, int, int], Channel] = {}
         self.metrics = MetricRegistry()
-        self.collectors: dict[int, Collector] = {}
+        self.collectors = collectors
         self._connect_all()
         self.tasks = [_TaskBuilder(self, vertex, settings).build() for vertex in graph.vertices]
         self._wire()
@@ -378,7 +353,7 @@ class _TaskBuilder:
             return PrintOutput(print_text(input_type), prefix, coerce, name)
         if isinstance(spec, CollectSpec):
             collector = self._deployment.collectors.setdefault(transformation.id, Collector())
-            return CollectOutput(collector.deliver, collector.has_room, coerce, name)
+            return CollectOutput(collector, coerce, name, staged=self._settings.checkpointing)
         if isinstance(spec, SinkSpec):
             context = WriterContext(
                 self._facts.subtask_index,

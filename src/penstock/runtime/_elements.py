@@ -6,7 +6,7 @@ several consumers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 __all__ = ["END_OF_DATA", "Barrier", "Batch", "Element", "EndOfData", "Watermark", "WatermarkStatus"]
@@ -54,11 +54,13 @@ class Barrier:
         checkpoint_id: from 1, rising.
         is_savepoint: whether the snapshot is a savepoint.
         stop: stop-with-savepoint: sources end after this barrier.
+        writer: where the state goes; picklable, so that it travels with the barrier.
     """
 
     checkpoint_id: int
     is_savepoint: bool = False
     stop: bool = False
+    writer: Any = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from penstock.common.job_status import JobStatus
+from penstock.conf import CheckpointingOptions
 from penstock.datastream._executor import JobResult, Pipeline
-from penstock.errors import UnsupportedFeatureError
+from penstock.errors import ConfigurationError
 from penstock.graph import execution_plan
+from penstock.runtime._checkpoints import SavepointRequest
 from penstock.runtime._job import LocalJob, resolve_graph
 
 __all__ = ["LocalExecutor", "LocalJobHandle"]
@@ -59,11 +61,21 @@ class LocalJobHandle:
 
     def trigger_savepoint(self, directory: str | None) -> str:
         """Takes a savepoint and returns its path."""
-        raise UnsupportedFeatureError("savepoints of a job in this process")
+        return self._savepoint(directory, stop=False, drain=False)
 
     def stop_with_savepoint(self, advance_to_end_of_event_time: bool, directory: str | None) -> str:
         """Takes a savepoint, stops the job, and returns the savepoint's path."""
-        raise UnsupportedFeatureError("savepoints of a job in this process")
+        return self._savepoint(directory, stop=True, drain=advance_to_end_of_event_time)
+
+    def _savepoint(self, directory: str | None, *, stop: bool, drain: bool) -> str:
+        where = directory or self._job.configuration.get(CheckpointingOptions.SAVEPOINT_DIRECTORY)
+        if where is None:
+            raise ConfigurationError(
+                "No savepoint directory configured: pass a directory, or set execution.checkpointing.savepoint-dir."
+            )
+        request = SavepointRequest(where, stop, drain)
+        self._job.request_savepoint(request)
+        return request.done.result()
 
 
 class LocalExecutor:

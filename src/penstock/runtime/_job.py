@@ -19,10 +19,15 @@ from penstock.datastream._executor import JobResult, Pipeline
 from penstock.datastream._transformations import CollectSpec, SourceSpec
 from penstock.errors import ConfigurationError, JobError
 from penstock.graph import ExecutionGraph, ExecutionVertex, JobGraph, StreamGraph, build_job_graph, build_stream_graph
-from penstock.runtime._deployment import Collector, Deployment, DeploymentSettings
-from penstock.runtime._restarts import NoRestart, RestartStrategy
-from penstock.runtime._scheduler import Clock, Scheduler, wall_clock_ms
+from penstock.runtime._checkpoints import CheckpointCoordinator, CheckpointError, SavepointRequest
+from penstock.runtime._deployment import Deployment, DeploymentSettings
+from penstock.runtime._elements import Barrier
 from penstock.runtime._grouped import GroupedInput
+from penstock.runtime._job_checkpoints import JobCheckpoints
+from penstock.runtime._outputs import Collector
+from penstock.runtime._restarts import RestartStrategy, restart_strategy
+from penstock.runtime._scheduler import Clock, Scheduler, wall_clock_ms
+from penstock.runtime._snapshots import SnapshotAgent, task_key
 from penstock.runtime._task import Task, TaskSettings
 from penstock.runtime.state import BackendContext, HashMapBackend
 
@@ -86,20 +91,24 @@ class LocalJob:
         restarts: RestartStrategy | None = None,
     ) -> None:
         self._pipeline = pipeline
-        self._conf = pipeline.configuration
+        self.configuration = self._conf = pipeline.configuration
         stream_graph = resolve_graph(pipeline, default_parallelism)
         self.batch_mode = is_batch(self._conf, stream_graph)
         self.graph: JobGraph = build_job_graph(stream_graph)
         self.job_id = uuid.uuid4().hex
         self.name = self.graph.name
         self._clock = clock
-        self._restarts = restarts or NoRestart()
+        self._restarts = restarts or restart_strategy(self._conf)
         self._status = JobStatus.CREATED
         self._cancelled = threading.Event()
         self._ended = threading.Event()
         self._error: BaseException | None = None
         self._scheduler: Scheduler | None = None
         self._deployment: Deployment | None = None
+        self._checkpoints = JobCheckpoints(self._conf, self.job_id, self.graph)
+        self._coordinator: CheckpointCoordinator | None = None
+        self._agent: SnapshotAgent | None = None
+        self._collectors: dict[int, Collector] = {}
         self._attempt = -1
         self._started_s = 0.0
         self._ended_s = 0.0
@@ -186,18 +195,46 @@ class LocalJob:
         scheduler = Scheduler(self._clock, Random(seed) if seed is not None else None)
         self._scheduler = scheduler
         self._status = JobStatus.RUNNING
+        checkpoints = self._checkpoints
+        checkpoints.begin_attempt(self._attempt)
+        coordinator = checkpoints.coordinator(scheduler.submit, self._clock)
+        agent = SnapshotAgent(coordinator, lambda: checkpoints.background, scheduler.submit)
+        self._coordinator, self._agent = coordinator, agent
+        coordinator.on_abort = lambda checkpoint_id: self._checkpoint_aborted(checkpoint_id)
+        coordinator.on_complete = lambda barrier: self._checkpoint_completed(barrier)
         execution = ExecutionGraph.of(self.graph, self._attempt)
-        self._deployment = Deployment(execution, self._settings(scheduler))
+        self._deployment = Deployment(execution, self._settings(scheduler, agent), self._collectors)
         for task in self._deployment.tasks:
             scheduler.add(task)
+        coordinator.start({task_key(task): task for task in self._deployment.tasks})
+        scheduler.periodic = coordinator.periodic
 
-    def _settings(self, scheduler: Scheduler) -> DeploymentSettings:
+    def _checkpoint_completed(self, barrier: Barrier) -> None:
+        """Backends build on what was uploaded, sources may forget what they have read, the client may see results."""
+        assert self._agent is not None
+        self._agent.forget(barrier.checkpoint_id, aborted=False)
+        for task in self.tasks():
+            if not task.vertex.is_terminal:
+                task.checkpoint_completed(barrier)
+        for collector in self._collectors.values():
+            collector.commit(barrier.checkpoint_id)
+        self._checkpoints.completed(barrier)
+
+    def _checkpoint_aborted(self, checkpoint_id: int) -> None:
+        assert self._agent is not None
+        self._agent.forget(checkpoint_id, aborted=True)
+        for task in self.tasks():
+            task.cancel_barrier(checkpoint_id)
+
+    def _settings(self, scheduler: Scheduler, agent: SnapshotAgent) -> DeploymentSettings:
         conf = self._conf
         timeout = conf.get(ExecutionOptions.BUFFER_TIMEOUT)
         task = TaskSettings(
             clock=self._clock,
             auto_watermark_interval_ms=conf.get(ExecutionOptions.AUTO_WATERMARK_INTERVAL),
             buffer_timeout_ms=timeout if conf.get(ExecutionOptions.BUFFER_TIMEOUT_ENABLED) else -1,
+            on_snapshot=agent.on_snapshot,
+            on_finished=agent.on_finished,
         )
         return DeploymentSettings(
             clock=self._clock,
@@ -210,6 +247,8 @@ class LocalJob:
             batch_mode=self.batch_mode,
             job_parameters=conf.get(ExecutionOptions.GLOBAL_JOB_PARAMETERS) or {},
             seed=conf.get(ExecutionOptions.SCHEDULER_SEED),
+            checkpointing=self._checkpoints.enabled,
+            recovery=self._checkpoints.recovery,
         )
 
     def _plan_splits(self) -> None:
@@ -252,9 +291,30 @@ class LocalJob:
         return not isinstance(error, ConfigurationError)
 
     def _complete(self) -> None:
+        assert self._coordinator is not None
+        self._coordinator.finish()
+        for collector in self._collectors.values():
+            collector.commit(None)
         self._end(JobStatus.FINISHED, None)
 
+    def request_savepoint(self, request: SavepointRequest) -> None:
+        """Takes a savepoint at the next opportunity; from any thread."""
+        scheduler, coordinator = self._scheduler, self._coordinator
+        if scheduler is None or coordinator is None or self._ended.is_set():
+            request.done.set_exception(CheckpointError(f"Job '{self.name}' is not running: no savepoint was taken."))
+            return
+        scheduler.submit(lambda: coordinator.request_savepoint(request))
+
     def _stop_attempt(self) -> None:
+        if self._coordinator is not None:
+            self._coordinator.stop()
+            self._checkpoints.next_attempt_starts_at(self._coordinator.next_id)
+            self._coordinator = None
+        if self._agent is not None:
+            self._agent.stop()
+            self._agent = None
+        for collector in self._collectors.values():
+            collector.reset()
         if self._scheduler is not None:
             self._scheduler.close()
             self._scheduler = None
@@ -263,6 +323,7 @@ class LocalJob:
         if self._ended.is_set():
             return
         self._stop_attempt()
+        self._checkpoints.close(finished=status is JobStatus.FINISHED, cancelled=status is JobStatus.CANCELED)
         self._status = status
         self._error = error
         self._ended_s = time.monotonic()
@@ -271,8 +332,7 @@ class LocalJob:
     # -- results ---------------------------------------------------------------------------------
 
     def _collector(self) -> Collector | None:
-        deployment = self._deployment
-        return next(iter(deployment.collectors.values()), None) if deployment is not None else None
+        return next(iter(self._collectors.values()), None)
 
     def _has_results(self) -> bool:
         collector = self._collector()

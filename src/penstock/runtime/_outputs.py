@@ -15,12 +15,21 @@ from typing import Any
 from penstock.datastream._transformations import PartitioningKind
 from penstock.datastream.connectors.base import SinkWriter
 from penstock.runtime._channels import Channel
-from penstock.runtime._elements import Batch, Element
+from penstock.runtime._elements import Barrier, Batch, Element
 from penstock.runtime._failure import RecordFailure
 from penstock.runtime.operators.base import NO_TIMESTAMP
 from penstock.runtime.state import key_group_of, subtask_for
 
-__all__ = ["BATCH_LIMIT", "CollectOutput", "NetworkOutput", "Output", "PrintOutput", "Routing", "SinkOutput"]
+__all__ = [
+    "BATCH_LIMIT",
+    "CollectOutput",
+    "Collector",
+    "NetworkOutput",
+    "Output",
+    "PrintOutput",
+    "Routing",
+    "SinkOutput",
+]
 
 BATCH_LIMIT = 1024
 """Records in a batch: large enough to hide the cost of a hand-over, small enough to stay in the processor's cache."""
@@ -299,28 +308,81 @@ class SinkOutput(Output):
         self.writer.close()
 
 
+class Collector:
+    """What `execute_and_collect` reads: records delivered by the job, bounded. Owned by the job's thread.
+
+    It outlives the attempts of a job: what a checkpoint made certain stays, what came after it is dropped.
+    """
+
+    ROOM = 64 * 1024
+
+    def __init__(self) -> None:
+        self.records: list[Any] = []
+        self.on_room: list[Callable[[], None]] = []
+        self._outputs: list[CollectOutput] = []
+
+    def attach(self, output: CollectOutput) -> None:
+        """An output of the current attempt delivers here."""
+        self._outputs.append(output)
+
+    def has_room(self) -> bool:
+        """Whether the job may go on before the client has read."""
+        return len(self.records) < self.ROOM
+
+    def take(self) -> list[Any]:
+        """All records that wait; lets the job go on."""
+        taken, self.records = self.records, []
+        for wake in self.on_room:
+            wake()
+        return taken
+
+    def commit(self, checkpoint_id: int | None) -> None:
+        """What came before a checkpoint's barrier is certain now; None: everything is."""
+        for output in self._outputs:
+            self.records.extend(output.committed(checkpoint_id))
+
+    def reset(self) -> None:
+        """The attempt is over."""
+        self._outputs.clear()
+        self.on_room.clear()
+
+
 class CollectOutput(Output):
     """Hands records to the client of `execute_and_collect`.
 
-    Attributes:
-        deliver: takes a list of records; returns False when the client wants no more for now.
+    With checkpoints a record is handed over when the checkpoint after it is complete, so that the client sees each
+    record once, whatever fails (as Flink's `CollectSinkOperator` does).
     """
 
-    def __init__(
-        self,
-        deliver: Callable[[list[Any]], None],
-        has_room: Callable[[], bool],
-        coerce: Callable[[Any], Any] | None,
-        name: str,
-    ) -> None:
+    def __init__(self, collector: Collector, coerce: Callable[[Any], Any] | None, name: str, *, staged: bool) -> None:
         super().__init__(coerce, name)
-        self._deliver = deliver
-        self._has_room = has_room
+        self._collector = collector
+        self._staged: list[Any] | None = [] if staged else None
+        self._marks: list[tuple[int, int]] = []
+        collector.attach(self)
 
     @property
     def is_available(self) -> bool:
-        """A client that does not read slows the job down."""
-        return self._has_room()
+        """A client that does not read slows the job down; what waits for a checkpoint does not count."""
+        return self._collector.has_room()
 
     def _send(self, values: list[Any], stamps: list[int] | None) -> None:
-        self._deliver(values)
+        (self._collector.records if self._staged is None else self._staged).extend(values)
+
+    def emit(self, event: Element) -> None:
+        """A barrier marks what came before it."""
+        if self._staged is not None and isinstance(event, Barrier):
+            self._marks.append((event.checkpoint_id, len(self._staged)))
+
+    def committed(self, checkpoint_id: int | None) -> list[Any]:
+        """Takes what a complete checkpoint covers."""
+        staged = self._staged
+        if staged is None:
+            return []
+        count = len(staged)
+        if checkpoint_id is not None:
+            count = max((mark for number, mark in self._marks if number <= checkpoint_id), default=0)
+        taken = staged[:count]
+        del staged[:count]
+        self._marks = [(number, mark - count) for number, mark in self._marks if mark > count]
+        return taken

@@ -22,8 +22,8 @@ from penstock.runtime._failure import RecordFailure, UserFunctionError, chain_fr
 from penstock.runtime._grouped import GroupedInput
 from penstock.runtime._outputs import BATCH_LIMIT, Output, SinkOutput
 from penstock.runtime._scheduler import Clock
-from penstock.runtime.state import freeze_key
 from penstock.runtime.operators.base import MAX_WATERMARK, NO_TIMESTAMP, Timed
+from penstock.runtime.state import freeze_key
 
 __all__ = ["Task", "TaskSettings"]
 
@@ -145,6 +145,11 @@ class Task:
         self._end(ExecutionState.FINISHED)
 
     @property
+    def is_source(self) -> bool:
+        """Whether it reads a source."""
+        return self.reader is not None
+
+    @property
     def is_running(self) -> bool:
         """Whether it is past `open` and not at its end."""
         return self.vertex.state is ExecutionState.RUNNING
@@ -165,6 +170,13 @@ class Task:
             self.pending_barrier = None
         if self.gate is not None:
             self.gate.cancel_alignment(checkpoint_id)
+
+    def checkpoint_completed(self, barrier: Barrier) -> None:
+        """A checkpoint this task took part in is complete."""
+        if self.backend is not None and not barrier.is_savepoint:
+            self.backend.checkpoint_completed(barrier.checkpoint_id)
+        if self.reader is not None:
+            self.reader.notify_checkpoint_complete(barrier.checkpoint_id)
 
     def request_drain(self) -> None:
         """An asynchronous operator has results; called on the task's thread before it is resumed."""

@@ -58,6 +58,11 @@ class CheckpointContent:
     operators: dict[str, list[OperatorSubtaskState]] = field(default_factory=dict)
     committables: dict[str, list[Any]] = field(default_factory=dict)
 
+    def add(self, states: dict[str, OperatorSubtaskState]) -> None:
+        """Takes the part of one task."""
+        for operator_id, state in states.items():
+            self.operators[operator_id].append(state)
+
 
 def capture(task: Task, finished: bool = False) -> tuple[dict[str, OperatorSubtaskState], dict[str, list[Any]]]:
     """The state of a task's operators between two records, keyed state aside, and what its sinks prepared to commit."""

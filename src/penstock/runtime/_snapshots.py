@@ -1,0 +1,131 @@
+"""A process's part in checkpoints: captures the state of its tasks at the barrier and reports it to the coordinator.
+
+Keyed state is encoded in slices between batches and written in a background thread; the report follows when it is
+written. Where the coordinator is (this process or its parent) the agent does not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from typing import Any, Protocol
+
+from penstock.runtime._elements import Barrier
+from penstock.runtime._task import Task
+from penstock.runtime._task_state import OperatorSubtaskState, capture
+
+__all__ = ["CoordinatorPort", "SnapshotAgent", "TaskKey", "task_key"]
+
+TaskKey = tuple[int, int]
+"""(vertex id, subtask index)."""
+
+States = dict[str, OperatorSubtaskState]
+Prepared = dict[str, list[Any]]
+
+
+def task_key(task: Task) -> TaskKey:
+    """What coordinator and agents call a task."""
+    return task.vertex.vertex.id, task.vertex.subtask_index
+
+
+class CoordinatorPort(Protocol):
+    """What an agent tells the coordinator; called on the job's thread."""
+
+    def prepared(self, committables: Prepared) -> None:
+        """Sinks prepared something to commit."""
+
+    def acknowledge(self, checkpoint_id: int, task: TaskKey, states: States) -> None:
+        """A task's part of a checkpoint is written."""
+
+    def decline(self, checkpoint_id: int, task: TaskKey, reason: str) -> None:
+        """A task's part of a checkpoint failed."""
+
+    def task_finished(self, task: TaskKey, states: States) -> None:
+        """A task has processed all its input."""
+
+
+class SnapshotAgent:
+    """Owned by the thread that runs the tasks.
+
+    Args:
+        port: the coordinator.
+        background: gives the thread that writes.
+        submit: runs a call on the tasks' thread.
+    """
+
+    def __init__(
+        self,
+        port: CoordinatorPort,
+        background: Callable[[], Executor],
+        submit: Callable[[Callable[[], None]], None],
+    ) -> None:
+        self._port = port
+        self._background = background
+        self._submit = submit
+        self._under_way: dict[int, list[Any]] = {}
+
+    def on_snapshot(self, task: Task, barrier: Barrier) -> None:
+        """A task has sent everything before the barrier: captures its state."""
+        states, prepared = capture(task)
+        self._port.prepared(prepared)
+        checkpoint_id = barrier.checkpoint_id
+        if task.backend is None:
+            self._port.acknowledge(checkpoint_id, task_key(task), states)
+            return
+        snapshot = task.backend.snapshot(checkpoint_id, barrier.writer, canonical=barrier.is_savepoint)
+        self._under_way.setdefault(checkpoint_id, []).append(snapshot)
+        task.active_snapshots.append(_Slices(snapshot, lambda: self._finish(checkpoint_id, task, states, snapshot)))
+
+    def _finish(self, checkpoint_id: int, task: Task, states: States, snapshot: Any) -> None:
+        """The task's thread is through with a keyed snapshot; the rest is writing."""
+
+        def finished(future: Future[Any]) -> None:
+            self._submit(lambda: self._written(checkpoint_id, task, states, future))
+
+        self._background().submit(snapshot.finish).add_done_callback(finished)
+
+    def _written(self, checkpoint_id: int, task: Task, states: States, future: Future[Any]) -> None:
+        if checkpoint_id not in self._under_way or future.cancelled():
+            return
+        error = future.exception()
+        if error is not None:
+            self._port.decline(
+                checkpoint_id, task_key(task), f"the state of '{task.name}' could not be written: {error}"
+            )
+            return
+        states[task.head.operator_id].keyed = future.result()
+        self._port.acknowledge(checkpoint_id, task_key(task), states)
+
+    def on_finished(self, task: Task) -> None:
+        """A task has processed all its input: its sinks' last work, and its part in checkpoints to come."""
+        states, prepared = capture(task, finished=not task.stopped_by_savepoint)
+        self._port.prepared(prepared)
+        self._port.task_finished(task_key(task), states)
+
+    def forget(self, checkpoint_id: int, *, aborted: bool) -> None:
+        """A checkpoint is over; an aborted one stops what is under way for it."""
+        for snapshot in self._under_way.pop(checkpoint_id, []):
+            if aborted:
+                snapshot.cancel()
+
+    def stop(self) -> None:
+        """The attempt ends: gives up what is under way."""
+        for checkpoint_id in list(self._under_way):
+            self.forget(checkpoint_id, aborted=True)
+
+
+class _Slices:
+    """A keyed snapshot on the task's thread: advanced between batches, then handed on."""
+
+    __slots__ = ("_done", "_snapshot")
+
+    def __init__(self, snapshot: Any, done: Callable[[], None]) -> None:
+        self._snapshot = snapshot
+        self._done = done
+
+    def advance(self) -> bool:
+        """A slice; True when the task's thread is through."""
+        if self._snapshot.advance():
+            self._done()
+            return True
+        return False
