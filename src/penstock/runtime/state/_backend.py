@@ -14,15 +14,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol
 
 from penstock.errors import ConfigurationError
 from penstock.runtime.state._key_groups import KeyGroupRange, KeyGroups, key_group_range
+from penstock.runtime.state._kinds import StateKind
 
 if TYPE_CHECKING:
     from penstock.common.typeinfo import TypeInformation
-    from penstock.runtime.state._ttl_views import TtlRule
+    from penstock.runtime.state._ttl import TtlRule
 
 __all__ = [
     "BackendContext",
@@ -42,16 +42,6 @@ __all__ = [
 
 Key = Hashable
 Namespace = Hashable
-
-
-class StateKind(Enum):
-    """The five kinds of keyed state (Flink's `StateDescriptor.Type`)."""
-
-    VALUE = "value"
-    LIST = "list"
-    MAP = "map"
-    REDUCING = "reducing"
-    AGGREGATING = "aggregating"
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,7 +338,10 @@ class KeyedStateBackend(ABC):
         key_groups: key to key group.
         key_group_range: the groups this subtask owns.
         snapshotting: True while a snapshot still guards values.
+        in_memory: whether `live()` of a value table is all of it, so that a loop may use it without `open_batch`.
     """
+
+    in_memory: bool = True
 
     def __init__(self, context: BackendContext) -> None:
         self.context = context

@@ -22,6 +22,7 @@ from penstock.runtime.state._canonical import CANONICAL, FILE, ChunkEncoder, Chu
 from penstock.runtime.state._errors import StateBackendError
 from penstock.runtime.state._heap_tables import Captured, HeapListTable, HeapMapTable, HeapTable, HeapValueTable
 from penstock.runtime.state._schema import adaptation, describe
+from penstock.runtime.state._ttl import TtlRule
 
 __all__ = ["HashMapBackend", "HeapSnapshot", "filtered_chunks"]
 
@@ -150,6 +151,13 @@ def filtered_chunks(
             yield handle.states[state], namespace, keys, values
 
 
+_FILTERED_AT_ONCE = 4096
+
+
+def _cleaning_rule(table: HeapTable) -> TtlRule | None:
+    return table.ttl if table.ttl is not None and table.ttl.clean_snapshots else None
+
+
 class HeapSnapshot(StateSnapshot):
     """A snapshot of the hashmap backend. Created and advanced by the task's thread, finished by any."""
 
@@ -159,6 +167,8 @@ class HeapSnapshot(StateSnapshot):
         self._backend = backend
         self._states = tuple(schema for schema, _ in tables)
         self._captured: list[Captured] = [table.capture() for _, table in tables]
+        self._rules = [(table.spec.kind, _cleaning_rule(table)) for _, table in tables]
+        self._now_ms = backend.context.now_ms()
         self._writer = writer
         self._name = name
         self._file: ChunkFile | None = None
@@ -174,9 +184,25 @@ class HeapSnapshot(StateSnapshot):
                     namespace, keys, values = part
                 else:
                     namespace, keys, values = part[0], list(part[1]), list(part[1].values())
-                for data in encoder.chunks(namespace, keys, values):
+                for data in self._chunks_of(state, encoder, namespace, keys, values):
                     yield state, data
             captured.clear()
+
+    def _chunks_of(
+        self, state: int, encoder: ChunkEncoder, namespace: Any, keys: list[Any], values: list[Any]
+    ) -> Iterator[bytes]:
+        kind, rule = self._rules[state]
+        if rule is None:
+            yield from encoder.chunks(namespace, keys, values)
+            return
+        for start in range(0, len(keys), _FILTERED_AT_ONCE):
+            part = slice(start, start + _FILTERED_AT_ONCE)
+            pairs = [
+                (key, rule.alive(kind, value, self._now_ms))
+                for key, value in zip(keys[part], values[part], strict=True)
+            ]
+            alive = [(key, value) for key, value in pairs if value is not None]
+            yield from encoder.chunks(namespace, [key for key, _ in alive], [value for _, value in alive])
 
     def advance(self, max_ms: float = 5.0) -> bool:
         """Encodes chunks for about `max_ms`."""

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.errors import ConfigurationError
 from penstock.runtime.state._backend import StateKind, TableSpec
+from penstock.runtime.state._ttl import TtlRule
 from penstock.runtime.state._ttl_views import (
     TtlAggregatingView,
     TtlListView,
     TtlMapView,
     TtlReducingView,
-    TtlRule,
     TtlValueView,
 )
 from penstock.runtime.state._views import AggregatingView, ListView, MapView, ReducingView, ValueView

@@ -8,58 +8,15 @@ time only with ReturnExpiredIfNotCleanedUp. Lists expire an element at a time, m
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from penstock.runtime.state._keys import PLAIN_KEY_TYPES, thaw_key
 from penstock.runtime.state._views import AggregatingView, ListView, MapView, ReducingView, ValueView
 
 if TYPE_CHECKING:
-    from penstock.datastream.state import StateTtlConfig
+    from penstock.runtime.state._ttl import TtlRule
 
-__all__ = ["TtlAggregatingView", "TtlListView", "TtlMapView", "TtlReducingView", "TtlRule", "TtlValueView"]
-
-
-@dataclass(frozen=True, slots=True)
-class TtlRule:
-    """How the values of a table expire.
-
-    Attributes:
-        ttl_ms: how long a value lives.
-        renew_on_read: whether reading gives a new life.
-        return_expired: whether an expired value that is still there is returned.
-        clean_snapshots: whether full snapshots leave expired values out.
-        clean_keys: keys looked at for expired values at each access, 0 for none.
-        clean_every_record: whether at each record too, accessed or not.
-    """
-
-    ttl_ms: int
-    renew_on_read: bool
-    return_expired: bool
-    clean_snapshots: bool
-    clean_keys: int
-    clean_every_record: bool
-
-    @classmethod
-    def of(cls, config: StateTtlConfig | None) -> TtlRule | None:
-        """The rule of a descriptor's configuration, None where nothing expires."""
-        if config is None or not config.is_enabled():
-            return None
-        kind = type(config)
-        cleanup = config.get_cleanup_strategies()
-        incremental = cleanup.get_incremental_cleanup_strategy()
-        return cls(
-            ttl_ms=config.get_ttl().to_milliseconds(),
-            renew_on_read=config.get_update_type() is kind.UpdateType.OnReadAndWrite,
-            return_expired=config.get_state_visibility() is kind.StateVisibility.ReturnExpiredIfNotCleanedUp,
-            clean_snapshots=cleanup.in_full_snapshot(),
-            clean_keys=incremental.get_cleanup_size() if incremental is not None else 0,
-            clean_every_record=incremental is not None and incremental.run_cleanup_for_every_record(),
-        )
-
-    def is_expired(self, stamp_ms: int, now_ms: int) -> bool:
-        """Whether a value of that stamp is dead."""
-        return stamp_ms + self.ttl_ms <= now_ms
+__all__ = ["TtlAggregatingView", "TtlListView", "TtlMapView", "TtlReducingView", "TtlValueView"]
 
 
 class _TtlView:
