@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from penstock.conf._configuration import Configuration, Source
 from penstock.conf._errors import ConfigurationFileError, MemorySizeError, OptionValueError
-from penstock.conf._memory_size import MemorySize
+from penstock.conf._memory_size import LONG_MAX, MemorySize, human_readable, parse_bytes
+from penstock.conf._numbers import INT_MAX, java_double, read_integer, shortest_decimal
 from penstock.conf._option import ConfigOption
 from penstock.conf._record import Record
 from penstock.conf._registry import OPTION_CLASSES, all_options, find_option, option_class
@@ -31,16 +32,23 @@ from penstock.conf._types import (
     STRING,
     OptionType,
     choice_of,
+    printed,
+    size_bytes,
 )
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from penstock.conf._checkpoint_options import CheckpointingOptions, RestartStrategyOptions, StateRecoveryOptions
+    from penstock.conf._environment import configuration_from_environment, variable_of
     from penstock.conf._execution_options import ExecutionOptions
+    from penstock.conf._files import configuration_from_yaml, read_configuration_file
     from penstock.conf._jobmanager_options import JobManagerOptions
+    from penstock.conf._loading import configuration_from_flags, load_configuration, unknown_key_warnings
     from penstock.conf._managed_memory_options import ManagedMemoryOptions
     from penstock.conf._network_options import NetworkOptions
+    from penstock.conf._pipeline_options import PipelineOptions, PythonOptions
     from penstock.conf._rocksdb_memory_options import RocksDBMemoryOptions
+    from penstock.conf._runtime_options import RuntimeOptions
     from penstock.conf._state_options import RocksDBOptions, StateBackendOptions
     from penstock.conf._taskmanager_options import TaskManagerOptions
 
@@ -50,8 +58,10 @@ __all__ = [
     "DURATION",
     "FLOAT",
     "INTEGER",
+    "INT_MAX",
     "LIST",
     "LONG",
+    "LONG_MAX",
     "MAP",
     "SIZE",
     "STRING",
@@ -67,21 +77,54 @@ __all__ = [
     "NetworkOptions",
     "OptionType",
     "OptionValueError",
+    "PipelineOptions",
+    "PythonOptions",
     "Record",
     "RestartStrategyOptions",
     "RocksDBMemoryOptions",
     "RocksDBOptions",
+    "RuntimeOptions",
     "Source",
     "StateBackendOptions",
     "StateRecoveryOptions",
     "TaskManagerOptions",
     "all_options",
     "choice_of",
+    "configuration_from_environment",
+    "configuration_from_flags",
+    "configuration_from_yaml",
     "find_option",
+    "human_readable",
+    "java_double",
+    "load_configuration",
+    "parse_bytes",
+    "printed",
+    "read_configuration_file",
+    "read_integer",
+    "shortest_decimal",
+    "size_bytes",
+    "unknown_key_warnings",
+    "variable_of",
 ]
+
+
+_MODULE_OF = {
+    "configuration_from_environment": "_environment",
+    "configuration_from_flags": "_loading",
+    "configuration_from_yaml": "_files",
+    "load_configuration": "_loading",
+    "read_configuration_file": "_files",
+    "unknown_key_warnings": "_loading",
+    "variable_of": "_environment",
+}
 
 
 def __getattr__(name: str) -> object:
     if name in OPTION_CLASSES:
         return option_class(name)
+    if name in _MODULE_OF:
+        from importlib import import_module
+
+        value: object = getattr(import_module("penstock.conf." + _MODULE_OF[name]), name)
+        return value
     raise AttributeError(f"module 'penstock.conf' has no attribute {name!r}")

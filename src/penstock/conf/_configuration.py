@@ -181,6 +181,10 @@ class Configuration:
         """An independent copy."""
         return Configuration(self)
 
+    def raw_values(self) -> dict[str, object]:
+        """Keys to values as they were given; a copy."""
+        return dict(self._values)
+
     def to_dict(self) -> dict[str, str]:
         """Keys to values as text."""
         return {key: printed(value) for key, value in self._values.items()}
