@@ -313,7 +313,9 @@ class LocalJob:
         if self._agent is not None:
             self._agent.stop()
             self._agent = None
+        newest = self._checkpoints.settle()
         for collector in self._collectors.values():
+            collector.commit(newest)
             collector.reset()
         if self._scheduler is not None:
             self._scheduler.close()

@@ -92,6 +92,16 @@ class JobCheckpoints:
             self._next_id = max(self._next_id, view.checkpoint_id + 1)
         self.book.recover(self._content)
 
+    def settle(self) -> int:
+        """An attempt was stopped: waits for what is being written, and returns the id of the newest checkpoint, else 0.
+
+        A checkpoint may have become complete without the coordinator having heard of it.
+        """
+        if self._background is not None:
+            self._background.submit(int).result()
+        views = self._storage.list() if self._storage is not None else []
+        return views[-1].checkpoint_id if views else 0
+
     def coordinator(
         self, submit: Callable[[Callable[[], None]], None], clock: Callable[[], int]
     ) -> CheckpointCoordinator:

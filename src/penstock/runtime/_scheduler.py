@@ -7,8 +7,10 @@ timer is due or another thread (a source's fetcher, an asynchronous function) wa
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -67,6 +69,7 @@ class Scheduler:
         self._ready: deque[_Slot] = deque()  # bounded by the number of tasks: each is queued at most once
         self._woken: deque[int] = deque()  # ids appended by other threads, each drained before the next sleep
         self._calls: deque[Callable[[], None]] = deque()  # from other threads, each run before the next step
+        self._closing = threading.Lock()  # guards _wake_fd against a thread that wakes a closing scheduler
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._poller = select.poll()
         self._poller.register(self._wake_fd, select.POLLIN)
@@ -103,10 +106,10 @@ class Scheduler:
 
     def interrupt(self) -> None:
         """Ends the scheduler's sleep, from any thread."""
-        try:
-            os.eventfd_write(self._wake_fd, 1)
-        except (BlockingIOError, OSError):  # full: it is awake; closed: the job has ended
-            pass
+        with self._closing:
+            if self._wake_fd >= 0:
+                with contextlib.suppress(BlockingIOError):  # the counter is full: it is awake
+                    os.eventfd_write(self._wake_fd, 1)
 
     def watch(self, fd: int, handler: Callable[[], None]) -> None:
         """Calls `handler` on this thread when a descriptor is readable (exchanges between processes)."""
@@ -157,8 +160,9 @@ class Scheduler:
             slot.life.close()  # type: ignore[attr-defined]  # lives are generators
         self._slots.clear()
         self._ready.clear()
-        os.close(self._wake_fd)
-        self._wake_fd = -1
+        with self._closing:
+            os.close(self._wake_fd)
+            self._wake_fd = -1
 
     def _look_around(self, now: int) -> None:
         """While tasks keep the thread busy: timers of waiting tasks, periodic work, other processes' data."""
