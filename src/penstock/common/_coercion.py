@@ -32,7 +32,7 @@ from penstock.common.typeinfo import (
 )
 from penstock.common.types import Row
 
-__all__ = ["Coercer", "coercer_for", "float32"]
+__all__ = ["Coercer", "coercer_for", "collection_coercer_for", "float32"]
 
 Coercer = Callable[[Any], Any]
 
@@ -45,24 +45,34 @@ def coercer_for(type_info: TypeInformation | None) -> Coercer | None:
 
     The function raises the errors PyFlink's coders raise: TypeError, OverflowError, AttributeError.
     """
+    return _coercer(type_info, _row_coercer)
+
+
+def collection_coercer_for(type_info: TypeInformation | None) -> Coercer | None:
+    """The same for elements of `from_collection`, where a ROW may come as a tuple, list, dict or object."""
+    return _coercer(type_info, _lenient_row_coercer)
+
+
+RowCoercer = Callable[[list[str], Sequence[Coercer | None]], Coercer]
+
+
+def _coercer(type_info: TypeInformation | None, for_row: RowCoercer) -> Coercer | None:
     if isinstance(type_info, BasicTypeInfo):
         bits = _INTEGER_BITS.get(type_info.basic_type)
         return _BASIC[type_info.basic_type] if bits is None else _integer_coercer(type_info, bits)
     if isinstance(type_info, TupleTypeInfo):
-        return _tuple_coercer([coercer_for(field) for field in type_info.get_field_types()])
+        return _tuple_coercer([_coercer(field, for_row) for field in type_info.get_field_types()])
     if isinstance(type_info, RowTypeInfo):
-        return _row_coercer(
-            type_info.get_field_names(), [coercer_for(field) for field in type_info.get_field_types()]
-        )
+        return _row_coercer(type_info.get_field_names(), [_coercer(field, for_row) for field in type_info.get_field_types()])
     if isinstance(type_info, (PrimitiveArrayTypeInfo, BasicArrayTypeInfo, ObjectArrayTypeInfo)):
         primitive = isinstance(type_info, PrimitiveArrayTypeInfo)
-        return _bytes_or_list_coercer(type_info.element_type, may_be_bytes=primitive)
+        return _bytes_or_list_coercer(type_info.element_type, for_row, may_be_bytes=primitive)
     if isinstance(type_info, ListTypeInfo):
-        return _bytes_or_list_coercer(type_info.elem_type, may_be_bytes=True)
+        return _bytes_or_list_coercer(type_info.elem_type, for_row, may_be_bytes=True)
     if isinstance(type_info, MapTypeInfo):
-        return _map_coercer(coercer_for(type_info.key_type), coercer_for(type_info.value_type))
+        return _map_coercer(_coercer(type_info.key_type, for_row), _coercer(type_info.value_type, for_row))
     if isinstance(type_info, ExternalTypeInfo):
-        return coercer_for(type_info.type_info)
+        return _coercer(type_info.type_info, for_row)
     if isinstance(type_info, LocalTimeTypeInfo):
         return _LOCAL[type_info.time_type]
     return _SQL.get(type(type_info))
@@ -262,9 +272,7 @@ def _row_coercer(names: list[str], fields: Sequence[Coercer | None]) -> Coercer:
         values = value.get_fields_by_names(names)
         if len(values) < size:
             raise IndexError(f"list index out of range: ROW of {size} fields {names}, got {value!r}")
-        row = Row(
-            *[item if field is None else field(item) for field, item in zip(fields, values, strict=False)]
-        )
+        row = Row(*[item if field is None else field(item) for field, item in zip(fields, values, strict=False)])
         row.set_field_names(names)
         row.set_row_kind(value.get_row_kind())
         return row
@@ -272,8 +280,26 @@ def _row_coercer(names: list[str], fields: Sequence[Coercer | None]) -> Coercer:
     return coerce
 
 
-def _bytes_or_list_coercer(element_type: TypeInformation, may_be_bytes: bool) -> Coercer:
-    element = coercer_for(element_type)
+def _lenient_row_coercer(names: list[str], fields: Sequence[Coercer | None]) -> Coercer:
+    strict = _row_coercer(names, fields)
+
+    def coerce(value: Any) -> Any:
+        if value is None or isinstance(value, Row):
+            return strict(value)
+        if isinstance(value, (tuple, list)):
+            return strict(Row(*value))
+        if isinstance(value, dict):
+            return strict(Row(*[value.get(name) for name in names]))
+        attributes = getattr(value, "__dict__", None)
+        if attributes is None:
+            raise TypeError(f"Unexpected tuple {value!r} with RowTypeInfo")
+        return strict(Row(*[attributes.get(name) for name in names]))
+
+    return coerce
+
+
+def _bytes_or_list_coercer(element_type: TypeInformation, for_row: RowCoercer, may_be_bytes: bool) -> Coercer:
+    element = _coercer(element_type, for_row)
     if may_be_bytes and isinstance(element_type, BasicTypeInfo) and element_type.basic_type is BasicType.BYTE:
         return _bytes
     return _list_coercer(element)

@@ -159,9 +159,7 @@ def _tuple_text(fields: Sequence[Text]) -> Text:
     def write(value: Any) -> str:
         if not isinstance(value, tuple):
             return _any(value)
-        inside = [
-            "null" if item is None else field(item) for field, item in zip(fields, value, strict=False)
-        ]
+        inside = ["null" if item is None else field(item) for field, item in zip(fields, value, strict=False)]
         return f"({','.join(inside)})"
 
     return write

@@ -32,8 +32,7 @@ class RowKind(Enum):
         from penstock.errors import UnsupportedFeatureError
 
         raise UnsupportedFeatureError(
-            "RowKind.to_j_row_kind is PyFlink's internal access to the JVM; Penstock has none. "
-            "Use the RowKind itself."
+            "RowKind.to_j_row_kind is PyFlink's internal access to the JVM; Penstock has none. Use the RowKind itself."
         )
 
 

@@ -17,11 +17,14 @@ OPTION_CLASSES = {
     "RocksDBMemoryOptions": "_rocksdb_memory_options",
     "NetworkOptions": "_network_options",
     "ExecutionOptions": "_execution_options",
+    "PipelineOptions": "_pipeline_options",
+    "PythonOptions": "_pipeline_options",
     "StateBackendOptions": "_state_options",
     "RocksDBOptions": "_state_options",
     "CheckpointingOptions": "_checkpoint_options",
     "StateRecoveryOptions": "_checkpoint_options",
     "RestartStrategyOptions": "_checkpoint_options",
+    "RuntimeOptions": "_runtime_options",
 }
 """Class of options -> the module of this package that declares it, in the order of the reference."""
 

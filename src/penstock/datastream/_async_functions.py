@@ -77,9 +77,7 @@ class AsyncRetryStrategy(ABC, Generic[OUT]):
         """Tries again up to `max_attempts` times, always after the same wait."""
         from penstock.datastream.async_retry_strategies import FixedDelayRetryStrategy
 
-        return FixedDelayRetryStrategy(
-            max_attempts, backoff_time_millis, result_predicate, exception_predicate
-        )
+        return FixedDelayRetryStrategy(max_attempts, backoff_time_millis, result_predicate, exception_predicate)
 
     @staticmethod
     def exponential_backoff(

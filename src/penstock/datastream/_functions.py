@@ -75,9 +75,7 @@ class KeyedStateStore(ABC):
         """One value, made by reducing what is added."""
 
     @abstractmethod
-    def get_aggregating_state(
-        self, state_descriptor: AggregatingStateDescriptor
-    ) -> AggregatingState[Any, Any]:
+    def get_aggregating_state(self, state_descriptor: AggregatingStateDescriptor) -> AggregatingState[Any, Any]:
         """One accumulator, made by aggregating what is added."""
 
 
@@ -280,4 +278,3 @@ def _java_function(kind: str, function: Any, instead: str) -> UnsupportedFeature
         f"{kind}({what}) wraps a Java class; there is no JVM in this process. "
         f"Use {instead}, or run this program on a Flink cluster."
     )
-

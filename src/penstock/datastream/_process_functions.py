@@ -158,9 +158,7 @@ class BaseBroadcastProcessFunction(Function):
         """Given with each element of the other stream."""
 
         @abstractmethod
-        def get_broadcast_state(
-            self, state_descriptor: MapStateDescriptor
-        ) -> ReadOnlyBroadcastState[Any, Any]:
+        def get_broadcast_state(self, state_descriptor: MapStateDescriptor) -> ReadOnlyBroadcastState[Any, Any]:
             """The subtask's broadcast state of that name, to read."""
 
 

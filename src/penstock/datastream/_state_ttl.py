@@ -111,9 +111,7 @@ class StateTtlConfig:
             """Reading gives a new life too."""
             return self.set_update_type(StateTtlConfig.UpdateType.OnReadAndWrite)
 
-        def set_state_visibility(
-            self, state_visibility: StateTtlConfig.StateVisibility
-        ) -> StateTtlConfig.Builder:
+        def set_state_visibility(self, state_visibility: StateTtlConfig.StateVisibility) -> StateTtlConfig.Builder:
             """Whether expired values are returned."""
             self._state_visibility = state_visibility
             return self
@@ -148,8 +146,8 @@ class StateTtlConfig:
         ) -> StateTtlConfig.Builder:
             """Looks at `cleanup_size` keys for expired values at each access, or at each record too."""
             strategies = StateTtlConfig.CleanupStrategies
-            self._strategies[strategies.Strategies.INCREMENTAL_CLEANUP] = (
-                strategies.IncrementalCleanupStrategy(cleanup_size, run_cleanup_for_every_record)
+            self._strategies[strategies.Strategies.INCREMENTAL_CLEANUP] = strategies.IncrementalCleanupStrategy(
+                cleanup_size, run_cleanup_for_every_record
             )
             return self
 
@@ -159,9 +157,7 @@ class StateTtlConfig:
             """Drops expired values when RocksDB compacts; periodic compaction every 30 days unless given."""
             strategies = StateTtlConfig.CleanupStrategies
             self._strategies[strategies.Strategies.ROCKSDB_COMPACTION_FILTER] = (
-                strategies.RocksdbCompactFilterCleanupStrategy(
-                    query_time_after_num_entries, periodic_compaction_time
-                )
+                strategies.RocksdbCompactFilterCleanupStrategy(query_time_after_num_entries, periodic_compaction_time)
             )
             return self
 
@@ -239,9 +235,7 @@ class StateTtlConfig:
 
         EMPTY_STRATEGY = EmptyCleanupStrategy()
 
-        def __init__(
-            self, strategies: dict[Strategies, CleanupStrategy], is_cleanup_in_background: bool
-        ) -> None:
+        def __init__(self, strategies: dict[Strategies, CleanupStrategy], is_cleanup_in_background: bool) -> None:
             self._strategies = strategies
             self._is_cleanup_in_background = is_cleanup_in_background
 

@@ -195,6 +195,7 @@ class WindowSpec(OperatorSpec):
         all_windows: True for `window_all`: window functions are the All* classes and get no key.
         allowed_lateness_ms: how long after its end a window is kept, in ms.
         late_tag: the OutputTag of late data, or None.
+        accumulator_type: `aggregate`: the declared type of the accumulator, None untyped.
     """
 
     assigner: UserFunction
@@ -205,6 +206,7 @@ class WindowSpec(OperatorSpec):
     all_windows: bool = False
     allowed_lateness_ms: int = 0
     late_tag: Any = None
+    accumulator_type: TypeInformation | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,9 +63,7 @@ class ProcessWindowFunction(Function, Generic[IN, OUT, KEY, W]):
             """State of this key across windows."""
 
     @abstractmethod
-    def process(
-        self, key: KEY, context: ProcessWindowFunction.Context[W], elements: Iterable[IN]
-    ) -> Iterable[OUT]:
+    def process(self, key: KEY, context: ProcessWindowFunction.Context[W], elements: Iterable[IN]) -> Iterable[OUT]:
         """The results for the window's elements."""
 
     def clear(self, context: ProcessWindowFunction.Context[W]) -> None:  # noqa: B027  (optional by contract)

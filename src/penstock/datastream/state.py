@@ -272,9 +272,7 @@ class ListStateDescriptor(StateDescriptor):
 class MapStateDescriptor(StateDescriptor):
     """Describes a MapState or a broadcast state; `type_info` is MAP of the two types."""
 
-    def __init__(
-        self, name: str, key_type_info: TypeInformation, value_type_info: TypeInformation
-    ) -> None:
+    def __init__(self, name: str, key_type_info: TypeInformation, value_type_info: TypeInformation) -> None:
         super().__init__(name, MapTypeInfo(key_type_info, value_type_info))
 
 
