@@ -274,7 +274,7 @@ def partition_custom_with_classes(env):
     return env.from_collection(list(range(3))).partition_custom(Last(), Whole()).map(Where())
 
 
-@case(error="artitioner must be a")
+@case(error="Parameter partitioner should be type of Partitioner or a callable function")
 def partition_custom_refuses_other_things(env):
     env.from_collection([1]).partition_custom(3, lambda value: value)
 

@@ -6,15 +6,14 @@ from pyflink.common import Time, Types, WatermarkStrategy
 from pyflink.common.watermark_strategy import TimestampAssigner
 from pyflink.datastream import (
     AggregateFunction,
-    AllWindowFunction,
     OutputTag,
-    ProcessAllWindowFunction,
     ProcessWindowFunction,
     TimeWindow,
     Trigger,
     TriggerResult,
     WindowAssigner,
 )
+from pyflink.datastream.functions import AllWindowFunction, ProcessAllWindowFunction
 from pyflink.datastream.state import ReducingStateDescriptor, ValueStateDescriptor
 from pyflink.datastream.window import (
     ContinuousEventTimeTrigger,
