@@ -63,7 +63,9 @@ def _coercer(type_info: TypeInformation | None, for_row: RowCoercer) -> Coercer 
     if isinstance(type_info, TupleTypeInfo):
         return _tuple_coercer([_coercer(field, for_row) for field in type_info.get_field_types()])
     if isinstance(type_info, RowTypeInfo):
-        return _row_coercer(type_info.get_field_names(), [_coercer(field, for_row) for field in type_info.get_field_types()])
+        return _row_coercer(
+            type_info.get_field_names(), [_coercer(field, for_row) for field in type_info.get_field_types()]
+        )
     if isinstance(type_info, (PrimitiveArrayTypeInfo, BasicArrayTypeInfo, ObjectArrayTypeInfo)):
         primitive = isinstance(type_info, PrimitiveArrayTypeInfo)
         return _bytes_or_list_coercer(type_info.element_type, for_row, may_be_bytes=primitive)
@@ -86,7 +88,7 @@ def float32(value: Any) -> float | None:
         rounded: float = _FLOAT32.unpack(_FLOAT32.pack(value))[0]
     except OverflowError:
         rounded = float("inf") if value > 0 else float("-inf")
-    except Exception as error:  # noqa: BLE001  (struct.error; importing it costs more than it says)
+    except Exception as error:
         raise TypeError(f"FLOAT takes a number, got {type(value).__name__} {value!r}") from error
     return rounded
 
@@ -219,44 +221,35 @@ _LOCAL: dict[LocalTimeTypeInfo.TimeType, Coercer] = {
 
 def _tuple_coercer(fields: Sequence[Coercer | None]) -> Coercer:
     size = len(fields)
-
-    def refuse(value: Any) -> None:
-        if not isinstance(value, tuple):
-            raise TypeError(f"Expected tuple, got {type(value).__name__}: {value!r}")
-        if len(value) < size:
-            raise IndexError(f"tuple index out of range: TUPLE of {size} fields, got {value!r}")
-
-    if not any(fields):
-
-        def coerce_plain(value: Any) -> Any:
-            if value is None or (type(value) is tuple and len(value) == size):
-                return value
-            refuse(value)
-            return tuple(value[:size])
-
-        return coerce_plain
-
     if size == 2:
-        first, second = (field or _same for field in fields)
-
-        def coerce_pair(value: Any) -> Any:
-            if type(value) is tuple and len(value) == 2:
-                return first(value[0]), second(value[1])
-            if value is None:
-                return None
-            refuse(value)
-            return first(value[0]), second(value[1])
-
-        return coerce_pair
+        return _pair_coercer(*[field or _same for field in fields])
 
     def coerce(value: Any) -> Any:
         if value is None:
             return None
         if type(value) is not tuple or len(value) < size:
-            refuse(value)
+            _check_tuple(value, size)
         return tuple([item if field is None else field(item) for field, item in zip(fields, value, strict=False)])
 
     return coerce
+
+
+def _pair_coercer(first: Coercer, second: Coercer) -> Coercer:
+    def coerce(value: Any) -> Any:
+        if type(value) is not tuple or len(value) < 2:
+            if value is None:
+                return None
+            _check_tuple(value, 2)
+        return first(value[0]), second(value[1])
+
+    return coerce
+
+
+def _check_tuple(value: Any, size: int) -> None:
+    if not isinstance(value, tuple):
+        raise TypeError(f"Expected tuple, got {type(value).__name__}: {value!r}")
+    if len(value) < size:
+        raise IndexError(f"tuple index out of range: TUPLE of {size} fields, got {value!r}")
 
 
 def _same(value: Any) -> Any:

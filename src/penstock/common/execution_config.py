@@ -122,7 +122,8 @@ class ExecutionConfig:
 
     def get_global_job_parameters(self) -> dict[str, str]:
         """What functions read with `get_job_parameter`."""
-        return dict(self._configuration.get(ExecutionOptions.GLOBAL_JOB_PARAMETERS) or {})
+        configured: dict[str, str] | None = self._configuration.get(ExecutionOptions.GLOBAL_JOB_PARAMETERS)
+        return dict(configured or {})
 
     def set_global_job_parameters(self, global_job_parameters_dict: dict[str, Any]) -> ExecutionConfig:
         """Replaces them; values become text."""

@@ -79,7 +79,7 @@ class JobClient:
 
     def get_accumulators(self) -> CompletableFuture[dict[str, Any]]:
         """The accumulators' results; PyFlink programs have no way to make any."""
-        return CompletableFuture(lambda: {})
+        return CompletableFuture(dict)
 
     def get_job_execution_result(self) -> CompletableFuture[JobExecutionResult]:
         """The outcome; waits for the job's end, and raises its failure."""

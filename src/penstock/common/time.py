@@ -114,7 +114,7 @@ class Duration:
 
 
 class Instant:
-    """A point on the time line: seconds since 1970-01-01T00:00:00Z and nanoseconds within the second. Immutable by use."""
+    """A point on the time line: seconds since 1970-01-01T00:00:00Z, nanoseconds within the second. Immutable by use."""
 
     __slots__ = ("nanos", "seconds")
 

@@ -456,7 +456,7 @@ class Types:
 
     @staticmethod
     def PRIMITIVE_ARRAY(element_type: TypeInformation) -> PrimitiveArrayTypeInfo:
-        """An array of numbers, booleans or characters; PRIMITIVE_ARRAY(BYTE()) holds `bytes`."""
+        """An array of numbers, booleans or characters; of BYTE it holds `bytes`."""
         return PrimitiveArrayTypeInfo(element_type)
 
     @staticmethod

@@ -136,6 +136,7 @@ class Row:
         return item in (self._values if self._names is None else self._names)
 
     def __call__(self, *args: Any) -> Row:
+        """A row of these values, named by the values of this one."""
         if len(args) > len(self._values):
             raise ValueError(f"Can not create Row with fields {self}, expected {len(self)} values but got {args}")
         return _create_row(self._values, args, self._row_kind)

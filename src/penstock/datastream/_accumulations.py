@@ -45,7 +45,7 @@ class FieldAccumulation(ReduceFunction[Any]):
 
     def reduce(self, value1: Any, value2: Any) -> Any:
         """The aggregate with one more value."""
-        position = self.position
+        position: Any = self.position
         if not isinstance(value2, (tuple, list, Row)):
             return self._plain(value1, value2)
         if self.kind == "MIN_BY":

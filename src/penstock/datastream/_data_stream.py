@@ -41,6 +41,7 @@ from penstock.datastream._transformations import (
 if TYPE_CHECKING:
     from penstock.common.execution_config import ExecutionConfig
     from penstock.common.watermark_strategy import WatermarkStrategy
+    from penstock.datastream._cached_stream import CachedDataStream
     from penstock.datastream._closeable_iterator import CloseableIterator
     from penstock.datastream._connected_streams import (
         BroadcastConnectedStream,
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
     )
     from penstock.datastream._keyed_stream import KeyedStream
     from penstock.datastream._process_functions import ProcessFunction
-    from penstock.datastream._cached_stream import CachedDataStream
     from penstock.datastream._windowed_streams import AllWindowedStream
     from penstock.datastream.connectors.base import Sink
     from penstock.datastream.output_tag import OutputTag

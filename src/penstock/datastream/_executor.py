@@ -147,13 +147,13 @@ _base: Configuration | None = None
 
 def set_base_configuration(configuration: Configuration | None) -> None:
     """Sets what environments start from (files, environment, flags); None lets it be read again when needed."""
-    global _base  # noqa: PLW0603  (one configuration a process, as in Flink)
+    global _base
     _base = configuration
 
 
 def base_configuration() -> Configuration:
     """What environments start from: as set by `penstock run`, else from files and environment. A copy."""
-    global _base  # noqa: PLW0603
+    global _base
     if _base is None:
         _base = _load()
     return _base.copy()

@@ -119,7 +119,7 @@ class RuntimeContext(KeyedStateStore):
         """The metrics of the operator."""
 
 
-class Function(ABC):
+class Function(ABC):  # noqa: B024  (PyFlink's base is abstract too)
     """Base of all user functions."""
 
     def open(self, runtime_context: RuntimeContext) -> None:  # noqa: B027  (optional by contract)

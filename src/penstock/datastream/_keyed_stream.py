@@ -42,9 +42,11 @@ class KeyedStream(DataStream):
     """
 
     _kind = "KeyedStream"
+    _origin_stream: DataStream
 
     def __init__(self, origin: DataStream, key_selector: UserFunction, key_type: TypeInformation | None) -> None:
-        origin = origin._origin_stream if isinstance(origin, KeyedStream) else origin
+        if isinstance(origin, KeyedStream):
+            origin = origin._origin_stream
         hashed = Partitioning(PartitioningKind.HASH, key_selector)
         edges = tuple(InputEdge(edge.source, hashed, edge.side_output) for edge in origin._edges)
         super().__init__(origin._env, edges, origin._type)

@@ -89,7 +89,12 @@ def python_dependencies(configuration: Configuration) -> Iterator[Path | None]:
     """
     files, requirements, archives, executable = (
         configuration.get(option)
-        for option in (PythonOptions.FILES, PythonOptions.REQUIREMENTS, PythonOptions.ARCHIVES, PythonOptions.EXECUTABLE)
+        for option in (
+            PythonOptions.FILES,
+            PythonOptions.REQUIREMENTS,
+            PythonOptions.ARCHIVES,
+            PythonOptions.EXECUTABLE,
+        )
     )
     if not (files or requirements or archives or executable):
         yield None
@@ -110,7 +115,7 @@ def python_dependencies(configuration: Configuration) -> Iterator[Path | None]:
             os.chdir(saved_directory)
             sys.path[:] = saved_path
             if saved_executable is None:
-                os.environ.pop("python", None)  # noqa: SIM112
+                os.environ.pop("python", None)
             else:
                 os.environ["python"] = saved_executable  # noqa: SIM112
 

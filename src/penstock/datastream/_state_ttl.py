@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC
 from enum import Enum
 
 from penstock.common.time import Duration, Time
@@ -195,7 +194,7 @@ class StateTtlConfig:
             INCREMENTAL_CLEANUP = 1
             ROCKSDB_COMPACTION_FILTER = 2
 
-        class CleanupStrategy(ABC):
+        class CleanupStrategy:
             """Base of the strategies' settings."""
 
         class EmptyCleanupStrategy(CleanupStrategy):

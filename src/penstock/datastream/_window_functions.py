@@ -66,7 +66,7 @@ class ProcessWindowFunction(Function, Generic[IN, OUT, KEY, W]):
     def process(self, key: KEY, context: ProcessWindowFunction.Context[W], elements: Iterable[IN]) -> Iterable[OUT]:
         """The results for the window's elements."""
 
-    def clear(self, context: ProcessWindowFunction.Context[W]) -> None:  # noqa: B027  (optional by contract)
+    def clear(self, context: ProcessWindowFunction.Context[W]) -> None:
         """Called before the window is dropped: clears what `window_state` holds."""
 
 
@@ -92,5 +92,5 @@ class ProcessAllWindowFunction(Function, Generic[IN, OUT, W]):
     def process(self, context: ProcessAllWindowFunction.Context[W], elements: Iterable[IN]) -> Iterable[OUT]:
         """The results for the window's elements."""
 
-    def clear(self, context: ProcessAllWindowFunction.Context[W]) -> None:  # noqa: B027  (optional by contract)
+    def clear(self, context: ProcessAllWindowFunction.Context[W]) -> None:
         """Called before the window is dropped: clears what `window_state` holds."""

@@ -27,7 +27,7 @@ UNLIMITED_FAILURES = (1 << 31) - 1
 
 
 class CheckpointConfig:
-    """A view of an environment's checkpoint settings; setters return it. Owned by the thread that builds the program."""
+    """A view of an environment's checkpoint settings; setters return it. For the thread that builds the program."""
 
     def __init__(self, configuration: Configuration | None = None) -> None:
         if configuration is not None and not isinstance(configuration, Configuration):

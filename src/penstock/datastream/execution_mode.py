@@ -6,7 +6,7 @@ __all__ = ["RuntimeExecutionMode"]
 
 
 class RuntimeExecutionMode(Enum):
-    """STREAMING gives running results; BATCH final ones, of bounded inputs; AUTOMATIC is BATCH where all are bounded."""
+    """STREAMING gives running results; BATCH final ones, of bounded inputs; AUTOMATIC is BATCH where all inputs are."""
 
     STREAMING = 0
     BATCH = 1

@@ -226,7 +226,7 @@ class OperatorStateStore(ABC):
         """The broadcast state of that name."""
 
 
-class StateDescriptor(ABC):
+class StateDescriptor:
     """Name and type of a state. Immutable but for `enable_time_to_live`.
 
     Attributes:

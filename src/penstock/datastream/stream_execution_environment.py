@@ -351,7 +351,7 @@ class StreamExecutionEnvironment(PythonDependencies, RemovedEnvironmentMethods):
         if not operators:
             raise ConfigurationError(
                 "No operators defined in streaming topology. Cannot execute. "
-                "Build a stream on this environment first: from_collection() or from_source(), then an operator or sink."
+                "Build a stream first: from_collection() or from_source(), then an operator or a sink."
             )
         transformations = _with_inputs(operators)
         if not self.get_config().has_auto_generated_uids_enabled():

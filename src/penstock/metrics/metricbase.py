@@ -32,7 +32,7 @@ class MetricGroup(ABC):
         """Makes or finds a distribution of integer values."""
 
 
-class Metric(ABC):
+class Metric:
     """Base of the metrics."""
 
 
