@@ -6,6 +6,7 @@ Every subtask loads its own copies of the user's functions, as on a cluster.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -29,25 +30,42 @@ from penstock.datastream._transformations import (
 from penstock.datastream.connectors.base import ReaderContext, SourceReader, WriterContext
 from penstock.datastream.functions import Function
 from penstock.errors import InvariantError
-from penstock.graph import ChainedOperator, ExecutionGraph, ExecutionVertex, JobEdge
+from penstock.graph import ChainedOperator, ExecutionGraph, ExecutionVertex, JobEdge, JobVertex
 from penstock.runtime._chain import ChainNode
 from penstock.runtime._channels import Channel, InputGate
 from penstock.runtime._failure import UserFunctionError
 from penstock.runtime._grouped import GroupedInput
 from penstock.runtime._metrics import MetricRegistry, ScopedMetricGroup
-from penstock.runtime._outputs import Collector, CollectOutput, NetworkOutput, Output, PrintOutput, Routing, SinkOutput
+from penstock.runtime._outputs import (
+    CollectOutput,
+    NetworkOutput,
+    Output,
+    PrintOutput,
+    ResultStage,
+    Routing,
+    SinkOutput,
+)
 from penstock.runtime._recovery import OperatorRecovery
 from penstock.runtime._runtime_context import StreamingRuntimeContext, TaskFacts
 from penstock.runtime._scheduler import Clock
 from penstock.runtime._task import Lifecycle, Task, TaskSettings
 from penstock.runtime._timers import TimerService
 from penstock.runtime._watermarks import WatermarkGenerator
+from penstock.runtime.operators import create_operator
 from penstock.runtime.operators.base import Operator, OperatorContext
 from penstock.runtime.state import StateKind, TableSpec
 
 __all__ = ["Deployment", "DeploymentSettings"]
 
 REDUCE_STATE = "_op_state"
+
+
+def _no_exchange(worker: int, number: int, input_index: int) -> Channel:
+    raise InvariantError(f"channel {number} leads to worker {worker}, but the job runs in one process")
+
+
+def _no_stage(node_id: int, subtask_index: int) -> ResultStage:
+    raise InvariantError(f"nobody reads the results of node {node_id}")
 
 
 @dataclass(slots=True)
@@ -68,8 +86,12 @@ class DeploymentSettings:
         recovery: state to restore, by operator id, or None.
         wake: wakes a task from any thread.
         ready: queues a task on the scheduler's thread.
-        owns: whether this process runs a subtask (all of them in one process).
-        remote_channel: creates the channel to a subtask of another process.
+        stage: where the records of a collecting sink go: (node id, subtask index).
+        worker_of: the worker process that runs a subtask, by its index; all of them run in this one by default.
+        worker: this process.
+        outgoing: creates the channel to a subtask of another worker: (its worker, channel number, input index).
+        incoming: creates the channel from a subtask of another worker, likewise.
+        print_lock: held while lines are printed, so that processes do not mix theirs.
     """
 
     clock: Clock
@@ -85,6 +107,12 @@ class DeploymentSettings:
     seed: int | None = None
     checkpointing: bool = False
     recovery: Callable[[str], OperatorRecovery | None] = lambda operator_id: None
+    stage: Callable[[int, int], ResultStage] = _no_stage
+    worker_of: Callable[[int], int] = lambda subtask_index: 0
+    worker: int = 0
+    outgoing: Callable[[int, int, int], Channel] = _no_exchange
+    incoming: Callable[[int, int, int], Channel] = _no_exchange
+    print_lock: AbstractContextManager[Any] = field(default_factory=nullcontext)
 
 
 class Deployment:
@@ -92,62 +120,81 @@ class Deployment:
 
     Attributes:
         tasks: in topological order.
-        collectors: by node id, what `execute_and_collect` reads.
         metrics: what the user functions registered.
     """
 
-    def __init__(self, graph: ExecutionGraph, settings: DeploymentSettings, collectors: dict[int, Collector]) -> None:
+    def __init__(self, graph: ExecutionGraph, settings: DeploymentSettings) -> None:
         self._graph = graph
         self._settings = settings
-        self._channels: dict[tuple[int, int, int, int, int], Channel] = {}
+        self._outputs: dict[tuple[int, int], list[Channel]] = {}
+        self._inputs: dict[tuple[int, int], list[Channel]] = {}
+        self._ends: list[tuple[Channel, tuple[int, int] | None, tuple[int, int] | None]] = []
         self.metrics = MetricRegistry()
-        self.collectors = collectors
         self._connect_all()
-        self.tasks = [_TaskBuilder(self, vertex, settings).build() for vertex in graph.vertices]
+        self.tasks = [
+            _TaskBuilder(self, vertex, settings).build()
+            for vertex in graph.vertices
+            if settings.worker_of(vertex.subtask_index) == settings.worker
+        ]
         self._wire()
 
     # -- channels --------------------------------------------------------------------------------
 
     def _connect_all(self) -> None:
+        """Numbers all channels of the job, the same way in every process, and creates those with an end here."""
+        number = 0
         for vertex in self._graph.job.vertices.values():
             for edge in vertex.inputs:
                 producers = self._graph.job.vertices[edge.source].parallelism
                 for source, target in connections(edge.partitioning.kind, producers, vertex.parallelism):
-                    self._channels[(*_edge_key(edge), source, target)] = Channel(
-                        self._settings.credits, edge.edge.input_index
-                    )
+                    self._connect(edge, source, target, number)
+                    number += 1
+
+    def _connect(self, edge: JobEdge, source: int, target: int, number: int) -> None:
+        settings = self._settings
+        from_here = settings.worker_of(source) == settings.worker
+        to_here = settings.worker_of(target) == settings.worker
+        index = edge.edge.input_index
+        if from_here and to_here:
+            channel = Channel(settings.credits, index)
+        elif from_here:
+            channel = settings.outgoing(settings.worker_of(target), number, index)
+        elif to_here:
+            channel = settings.incoming(settings.worker_of(source), number, index)
+        else:
+            return
+        producer, consumer = (edge.source, source), (edge.target, target)
+        if from_here:
+            self._outputs.setdefault((id(edge), source), []).append(channel)
+        if to_here:
+            self._inputs.setdefault(consumer, []).append(channel)
+        self._ends.append((channel, producer if from_here else None, consumer if to_here else None))
 
     def channels_from(self, edge: JobEdge, subtask: int) -> list[Channel]:
         """The channels of an exchange that a producing subtask writes, by consumer."""
-        return [c for key, c in self._channels.items() if key[:3] == _edge_key(edge) and key[3] == subtask]
+        return self._outputs.get((id(edge), subtask), [])
 
-    def channels_to(self, edge: JobEdge, subtask: int) -> list[Channel]:
-        """The channels of an exchange that a consuming subtask reads, by producer."""
-        return [c for key, c in self._channels.items() if key[:3] == _edge_key(edge) and key[4] == subtask]
+    def channels_to(self, vertex_id: int, subtask: int) -> list[Channel]:
+        """The channels that a consuming subtask reads."""
+        return self._inputs.get((vertex_id, subtask), [])
+
+    def consumer_of(self, edge: JobEdge) -> JobVertex:
+        """The vertex an exchange leads to."""
+        return self._graph.job.vertices[edge.target]
 
     def _wire(self) -> None:
         """Channels wake the tasks at their ends."""
         ready = self._settings.ready
-        by_subtask = {(task.vertex.vertex.id, task.vertex.subtask_index): task for task in self.tasks}
-        for vertex in self._graph.job.vertices.values():
-            for edge in vertex.inputs:
-                for key, channel in self._channels.items():
-                    if key[:3] == _edge_key(edge):
-                        producer, consumer = by_subtask[(edge.source, key[3])], by_subtask[(edge.target, key[4])]
-                        channel.on_data = _call_with(ready, consumer)
-                        channel.on_credit = _call_with(ready, producer)
-        for task in self.tasks:
-            for node in task.nodes:
-                if node.id in self.collectors:
-                    self.collectors[node.id].on_room.append(_call_with(ready, task))
+        tasks = {(task.vertex.vertex.id, task.vertex.subtask_index): task for task in self.tasks}
+        for channel, producer, consumer in self._ends:
+            if consumer is not None:
+                channel.on_data = _call_with(ready, tasks[consumer])
+            if producer is not None:
+                channel.on_credit = _call_with(ready, tasks[producer])
 
 
 def _call_with(function: Callable[[Task], None], task: Task) -> Callable[[], None]:
     return lambda: function(task)
-
-
-def _edge_key(edge: JobEdge) -> tuple[int, int, int]:
-    return (edge.edge.source_id, edge.edge.target_id, id(edge.edge))
 
 
 def connections(kind: PartitioningKind, producers: int, consumers: int) -> list[tuple[int, int]]:
@@ -231,8 +278,6 @@ class _TaskBuilder:
         elif isinstance(spec, (PrintSpec, SinkSpec, CollectSpec)):
             node.outputs.append((None, self._terminal(operator, spec, recovery)))
         else:
-            from penstock.runtime.operators import create_operator
-
             node.operator = create_operator(
                 spec, keyed=operator.node.is_keyed, name=node.name, input_types=self._input_types(operator)
             )
@@ -326,7 +371,7 @@ class _TaskBuilder:
 
     def _network(self, edge: JobEdge) -> Output:
         source = next(o for o in self._vertex.vertex.operators if o.node.id == edge.edge.source_id)
-        consumer = self._deployment._graph.job.vertices[edge.target]
+        consumer = self._deployment.consumer_of(edge)
         partitioning = edge.partitioning
         key_of = partitioning.key_selector and self._load(partitioning.key_selector, consumer.name)
         routing = Routing(
@@ -350,10 +395,10 @@ class _TaskBuilder:
         coerce, name = coercer_for(input_type), transformation.name
         if isinstance(spec, PrintSpec):
             prefix = print_prefix(spec.identifier, self._facts.subtask_index, self._facts.parallelism)
-            return PrintOutput(print_text(input_type), prefix, coerce, name)
+            return PrintOutput(print_text(input_type), prefix, coerce, name, self._settings.print_lock)
         if isinstance(spec, CollectSpec):
-            collector = self._deployment.collectors.setdefault(transformation.id, Collector())
-            return CollectOutput(collector, coerce, name, staged=self._settings.checkpointing)
+            stage = self._settings.stage(transformation.id, self._facts.subtask_index)
+            return CollectOutput(stage, coerce, name)
         if isinstance(spec, SinkSpec):
             context = WriterContext(
                 self._facts.subtask_index,
@@ -376,11 +421,7 @@ class _TaskBuilder:
         return spec.source.create_reader(splits, context)
 
     def _gate(self) -> InputGate:
-        channels = [
-            channel
-            for edge in self._vertex.vertex.inputs
-            for channel in self._deployment.channels_to(edge, self._vertex.subtask_index)
-        ]
+        channels = self._deployment.channels_to(self._vertex.vertex.id, self._vertex.subtask_index)
         return InputGate(channels, self._random if self._settings.seed is not None else None)
 
 

@@ -18,18 +18,14 @@ from penstock.conf import Configuration, ExecutionOptions
 from penstock.datastream._executor import JobResult, Pipeline
 from penstock.datastream._transformations import CollectSpec, SourceSpec
 from penstock.errors import ConfigurationError, JobError
-from penstock.graph import ExecutionGraph, ExecutionVertex, JobGraph, StreamGraph, build_job_graph, build_stream_graph
+from penstock.graph import JobGraph, StreamGraph, build_job_graph, build_stream_graph
+from penstock.runtime._attempt import Attempt, InProcessAttempt, JobFacts
 from penstock.runtime._checkpoints import CheckpointCoordinator, CheckpointError, SavepointRequest
-from penstock.runtime._deployment import Deployment, DeploymentSettings
 from penstock.runtime._elements import Barrier
-from penstock.runtime._grouped import GroupedInput
 from penstock.runtime._job_checkpoints import JobCheckpoints
-from penstock.runtime._outputs import Collector
 from penstock.runtime._restarts import RestartStrategy, restart_strategy
+from penstock.runtime._results import Collector
 from penstock.runtime._scheduler import Clock, Scheduler, wall_clock_ms
-from penstock.runtime._snapshots import SnapshotAgent, task_key
-from penstock.runtime._task import Task, TaskSettings
-from penstock.runtime.state import BackendContext, HashMapBackend
 
 __all__ = ["JobCancelledError", "LocalJob", "resolve_graph"]
 
@@ -89,6 +85,7 @@ class LocalJob:
         *,
         clock: Clock = wall_clock_ms,
         restarts: RestartStrategy | None = None,
+        make_attempt: Callable[..., Attempt] = InProcessAttempt,
     ) -> None:
         self._pipeline = pipeline
         self.configuration = self._conf = pipeline.configuration
@@ -104,15 +101,27 @@ class LocalJob:
         self._ended = threading.Event()
         self._error: BaseException | None = None
         self._scheduler: Scheduler | None = None
-        self._deployment: Deployment | None = None
         self._checkpoints = JobCheckpoints(self._conf, self.job_id, self.graph)
         self._coordinator: CheckpointCoordinator | None = None
-        self._agent: SnapshotAgent | None = None
-        self._collectors: dict[int, Collector] = {}
+        self._running: Attempt | None = None
+        self._make_attempt: Callable[..., Attempt] = make_attempt
+        self._facts = JobFacts(
+            self.graph,
+            self._conf,
+            self.batch_mode,
+            clock,
+            self._checkpoints.recovery,
+            self._checkpoints.enabled,
+            lambda: self._checkpoints.background,
+        )
+        self._collectors = {
+            transformation.id: Collector(staged=self._checkpoints.enabled)
+            for transformation in pipeline.transformations
+            if isinstance(transformation.spec, CollectSpec)
+        }
         self._attempt = -1
         self._started_s = 0.0
         self._ended_s = 0.0
-        self._splits: dict[int, list[Any]] = {}
 
     # -- the handle ------------------------------------------------------------------------------
 
@@ -195,86 +204,28 @@ class LocalJob:
         scheduler = Scheduler(self._clock, Random(seed) if seed is not None else None)
         self._scheduler = scheduler
         self._status = JobStatus.RUNNING
-        checkpoints = self._checkpoints
-        checkpoints.begin_attempt(self._attempt)
-        coordinator = checkpoints.coordinator(scheduler.submit, self._clock)
-        agent = SnapshotAgent(coordinator, lambda: checkpoints.background, scheduler.submit)
-        self._coordinator, self._agent = coordinator, agent
-        coordinator.on_abort = lambda checkpoint_id: self._checkpoint_aborted(checkpoint_id)
-        coordinator.on_complete = lambda barrier: self._checkpoint_completed(barrier)
-        execution = ExecutionGraph.of(self.graph, self._attempt)
-        self._deployment = Deployment(execution, self._settings(scheduler, agent), self._collectors)
-        for task in self._deployment.tasks:
-            scheduler.add(task)
-        coordinator.start({task_key(task): task for task in self._deployment.tasks})
+        self._checkpoints.begin_attempt(self._attempt)
+        coordinator = self._checkpoints.coordinator(scheduler.submit, self._clock)
+        self._coordinator = coordinator
+        coordinator.on_complete = self._checkpoint_completed
+        attempt = self._make_attempt(self._facts, self._attempt, scheduler, coordinator, self._collectors)
+        coordinator.on_abort = attempt.checkpoint_aborted
+        self._running = attempt
+        coordinator.start(attempt.ports())
         scheduler.periodic = coordinator.periodic
 
     def _checkpoint_completed(self, barrier: Barrier) -> None:
-        """Backends build on what was uploaded, sources may forget what they have read, the client may see results."""
-        assert self._agent is not None
-        self._agent.forget(barrier.checkpoint_id, aborted=False)
-        for task in self.tasks():
-            if not task.vertex.is_terminal:
-                task.checkpoint_completed(barrier)
+        assert self._running is not None
+        self._running.checkpoint_completed(barrier)
         for collector in self._collectors.values():
             collector.commit(barrier.checkpoint_id)
         self._checkpoints.completed(barrier)
-
-    def _checkpoint_aborted(self, checkpoint_id: int) -> None:
-        assert self._agent is not None
-        self._agent.forget(checkpoint_id, aborted=True)
-        for task in self.tasks():
-            task.cancel_barrier(checkpoint_id)
-
-    def _settings(self, scheduler: Scheduler, agent: SnapshotAgent) -> DeploymentSettings:
-        conf = self._conf
-        timeout = conf.get(ExecutionOptions.BUFFER_TIMEOUT)
-        task = TaskSettings(
-            clock=self._clock,
-            auto_watermark_interval_ms=conf.get(ExecutionOptions.AUTO_WATERMARK_INTERVAL),
-            buffer_timeout_ms=timeout if conf.get(ExecutionOptions.BUFFER_TIMEOUT_ENABLED) else -1,
-            on_snapshot=agent.on_snapshot,
-            on_finished=agent.on_finished,
-        )
-        return DeploymentSettings(
-            clock=self._clock,
-            task=task,
-            make_backend=self._make_backend,
-            make_grouped=self._make_grouped,
-            take_split=self._take_splits,
-            wake=scheduler.wake,
-            ready=scheduler.ready,
-            batch_mode=self.batch_mode,
-            job_parameters=conf.get(ExecutionOptions.GLOBAL_JOB_PARAMETERS) or {},
-            seed=conf.get(ExecutionOptions.SCHEDULER_SEED),
-            checkpointing=self._checkpoints.enabled,
-            recovery=self._checkpoints.recovery,
-        )
 
     def _plan_splits(self) -> None:
         for vertex in self.graph.vertices.values():
             spec = vertex.head.node.transformation.spec
             if isinstance(spec, SourceSpec):
-                self._splits[vertex.id] = spec.source.plan_splits(vertex.parallelism)
-
-    def _take_splits(self, node_id: int, subtask_index: int) -> list[Any]:
-        parallelism = self.graph.vertices[node_id].parallelism
-        return self._splits[node_id][subtask_index::parallelism]
-
-    def _make_backend(self, vertex: ExecutionVertex, operator_id: str) -> Any:
-        job_vertex = vertex.vertex
-        context = BackendContext(
-            operator_id,
-            job_vertex.head.node.transformation.name,
-            vertex.subtask_index,
-            job_vertex.parallelism,
-            job_vertex.max_parallelism,
-            self._clock,
-        )
-        return HashMapBackend(context)
-
-    def _make_grouped(self, vertex: ExecutionVertex, inputs: int) -> Any:
-        return GroupedInput()
+                self._facts.splits[vertex.id] = spec.source.plan_splits(vertex.parallelism)
 
     def _recover(self, error: Exception) -> None:
         """A task failed: stops the attempt, and starts the next one if the restart strategy says so."""
@@ -310,9 +261,9 @@ class LocalJob:
             self._coordinator.stop()
             self._checkpoints.next_attempt_starts_at(self._coordinator.next_id)
             self._coordinator = None
-        if self._agent is not None:
-            self._agent.stop()
-            self._agent = None
+        if self._running is not None:
+            self._running.stop()
+            self._running = None
         newest = self._checkpoints.settle()
         for collector in self._collectors.values():
             collector.commit(newest)
@@ -347,8 +298,4 @@ class LocalJob:
     @property
     def collects(self) -> bool:
         """Whether the program has a collecting sink."""
-        return any(isinstance(t.spec, CollectSpec) for t in self._pipeline.transformations)
-
-    def tasks(self) -> list[Task]:
-        """The tasks of the current attempt."""
-        return self._deployment.tasks if self._deployment is not None else []
+        return bool(self._collectors)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 
 from penstock.datastream._transformations import PartitioningKind
 from penstock.datastream.connectors.base import SinkWriter
@@ -23,7 +24,6 @@ from penstock.runtime.state import key_group_of, subtask_for
 __all__ = [
     "BATCH_LIMIT",
     "CollectOutput",
-    "Collector",
     "NetworkOutput",
     "Output",
     "PrintOutput",
@@ -265,11 +265,17 @@ class PrintOutput(Output):
     """Writes one line a record to standard output: PyFlink's `print()`."""
 
     def __init__(
-        self, text_of: Callable[[Any], str], prefix: str, coerce: Callable[[Any], Any] | None, name: str
+        self,
+        text_of: Callable[[Any], str],
+        prefix: str,
+        coerce: Callable[[Any], Any] | None,
+        name: str,
+        lock: AbstractContextManager[Any],
     ) -> None:
         super().__init__(coerce, name)
         self._text_of = text_of
         self._prefix = prefix
+        self._lock = lock
 
     def _send(self, values: list[Any], stamps: list[int] | None) -> None:
         prefix, text_of = self._prefix, self._text_of
@@ -277,15 +283,9 @@ class PrintOutput(Output):
             lines = "".join([f"{prefix}{text_of(value)}\n" for value in values])
         except Exception as error:
             raise RecordFailure(self.name, _first_refused(text_of, values), error) from error
-        sys.stdout.write(lines)
-
-    def emit(self, event: Element) -> None:
-        """A reader of the output sees what came before an event."""
-        sys.stdout.flush()
-
-    def close(self) -> None:
-        """Leaves nothing in Python's buffer."""
-        sys.stdout.flush()
+        with self._lock:
+            sys.stdout.write(lines)
+            sys.stdout.flush()
 
 
 class SinkOutput(Output):
@@ -308,81 +308,35 @@ class SinkOutput(Output):
         self.writer.close()
 
 
-class Collector:
-    """What `execute_and_collect` reads: records delivered by the job, bounded. Owned by the job's thread.
+class ResultStage(Protocol):
+    """Where one subtask's collected records go."""
 
-    It outlives the attempts of a job: what a checkpoint made certain stays, what came after it is dropped.
-    """
+    def add(self, values: list[Any]) -> None:
+        """Takes records."""
 
-    ROOM = 64 * 1024
-
-    def __init__(self) -> None:
-        self.records: list[Any] = []
-        self.on_room: list[Callable[[], None]] = []
-        self._outputs: list[CollectOutput] = []
-
-    def attach(self, output: CollectOutput) -> None:
-        """An output of the current attempt delivers here."""
-        self._outputs.append(output)
+    def mark(self, checkpoint_id: int) -> None:
+        """A barrier came after the records so far."""
 
     def has_room(self) -> bool:
         """Whether the job may go on before the client has read."""
-        return len(self.records) < self.ROOM
-
-    def take(self) -> list[Any]:
-        """All records that wait; lets the job go on."""
-        taken, self.records = self.records, []
-        for wake in self.on_room:
-            wake()
-        return taken
-
-    def commit(self, checkpoint_id: int | None) -> None:
-        """What came before a checkpoint's barrier is certain now; None: everything is."""
-        for output in self._outputs:
-            self.records.extend(output.committed(checkpoint_id))
-
-    def reset(self) -> None:
-        """The attempt is over."""
-        self._outputs.clear()
-        self.on_room.clear()
 
 
 class CollectOutput(Output):
-    """Hands records to the client of `execute_and_collect`.
+    """Hands records to the client of `execute_and_collect`; a client that does not read slows the job down."""
 
-    With checkpoints a record is handed over when the checkpoint after it is complete, so that the client sees each
-    record once, whatever fails (as Flink's `CollectSinkOperator` does).
-    """
-
-    def __init__(self, collector: Collector, coerce: Callable[[Any], Any] | None, name: str, *, staged: bool) -> None:
+    def __init__(self, stage: ResultStage, coerce: Callable[[Any], Any] | None, name: str) -> None:
         super().__init__(coerce, name)
-        self._collector = collector
-        self._staged: list[Any] | None = [] if staged else None
-        self._marks: list[tuple[int, int]] = []
-        collector.attach(self)
+        self._stage = stage
 
     @property
     def is_available(self) -> bool:
-        """A client that does not read slows the job down; what waits for a checkpoint does not count."""
-        return self._collector.has_room()
+        """Whether the client has room."""
+        return self._stage.has_room()
 
     def _send(self, values: list[Any], stamps: list[int] | None) -> None:
-        (self._collector.records if self._staged is None else self._staged).extend(values)
+        self._stage.add(values)
 
     def emit(self, event: Element) -> None:
         """A barrier marks what came before it."""
-        if self._staged is not None and isinstance(event, Barrier):
-            self._marks.append((event.checkpoint_id, len(self._staged)))
-
-    def committed(self, checkpoint_id: int | None) -> list[Any]:
-        """Takes what a complete checkpoint covers."""
-        staged = self._staged
-        if staged is None:
-            return []
-        count = len(staged)
-        if checkpoint_id is not None:
-            count = max((mark for number, mark in self._marks if number <= checkpoint_id), default=0)
-        taken = staged[:count]
-        del staged[:count]
-        self._marks = [(number, mark - count) for number, mark in self._marks if mark > count]
-        return taken
+        if isinstance(event, Barrier):
+            self._stage.mark(event.checkpoint_id)

@@ -53,10 +53,15 @@ class _Slot:
         self.queued = False
 
 
+def _next(task: Runnable, life: Iterator[bool]) -> bool:
+    return next(life)
+
+
 class Scheduler:
     """Owned by the thread that runs the job; only `wake` may be called from others.
 
     Attributes:
+        invoke: runs a task for one batch or event: (task, its life) -> what the life yields.
         idle: called before the thread sleeps (garbage collection, progress); returns seconds it may sleep at most, or None.
         between: called between two batches with the task that runs next, or None; must cost nanoseconds.
         periodic: called with the time now and then (checkpoints, logs); returns when it wants to be called again, epoch ms.
@@ -74,6 +79,8 @@ class Scheduler:
         self._poller = select.poll()
         self._poller.register(self._wake_fd, select.POLLIN)
         self._handlers: dict[int, Callable[[], None]] = {}
+        self._writers: dict[int, Callable[[], None]] = {}
+        self.invoke: Callable[[Runnable, Iterator[bool]], bool] = _next
         self.idle: Callable[[], float | None] | None = None
         self.between: Callable[[Runnable], None] | None = None
         self.periodic: Callable[[int], int] | None = None
@@ -116,8 +123,20 @@ class Scheduler:
         self._handlers[fd] = handler
         self._poller.register(fd, select.POLLIN)
 
+    def watch_writable(self, fd: int, handler: Callable[[], None]) -> None:
+        """Also calls `handler` when a watched descriptor takes data."""
+        if fd in self._handlers and fd not in self._writers:
+            self._writers[fd] = handler
+            self._poller.modify(fd, select.POLLIN | select.POLLOUT)
+
+    def unwatch_writable(self, fd: int) -> None:
+        """Stops that."""
+        if self._writers.pop(fd, None) is not None:
+            self._poller.modify(fd, select.POLLIN)
+
     def unwatch(self, fd: int) -> None:
         """Stops watching a descriptor."""
+        self._writers.pop(fd, None)
         if self._handlers.pop(fd, None) is not None:
             self._poller.unregister(fd)
 
@@ -144,7 +163,7 @@ class Scheduler:
         if self.between is not None:
             self.between(slot.task)
         try:
-            goes_on = next(slot.life)
+            goes_on = self.invoke(slot.task, slot.life)
         except StopIteration:
             self._slots.pop(id(slot.task), None)
             return
@@ -166,7 +185,7 @@ class Scheduler:
 
     def _look_around(self, now: int) -> None:
         """While tasks keep the thread busy: timers of waiting tasks, periodic work, other processes' data."""
-        self._next_look_ms = now + (1 if self._handlers else LOOK_AROUND_MS)
+        self._next_look_ms = now if self._handlers else now + LOOK_AROUND_MS
         if self.periodic is not None and now >= self._periodic_due_ms:
             self._periodic_due_ms = self.periodic(now)
         self._queue_due(now)
@@ -206,11 +225,14 @@ class Scheduler:
         self._queue_due(self._clock())
 
     def _serve(self, events: list[tuple[int, int]]) -> None:
-        for fd, _ in events:
+        for fd, event in events:
             if fd == self._wake_fd:
                 os.eventfd_read(self._wake_fd)
                 self._drain_woken()
-            else:
+                continue
+            if event & select.POLLOUT and fd in self._writers:
+                self._writers[fd]()
+            if event & ~select.POLLOUT and fd in self._handlers:
                 self._handlers[fd]()
 
     def _queue_due(self, now: int) -> bool:

@@ -20,7 +20,7 @@ from penstock.runtime._channels import InputGate
 from penstock.runtime._elements import END_OF_DATA, Barrier, Batch, Element, EndOfData, Watermark, WatermarkStatus
 from penstock.runtime._failure import RecordFailure, UserFunctionError, chain_frame, describe_record
 from penstock.runtime._grouped import GroupedInput
-from penstock.runtime._outputs import BATCH_LIMIT, Output, SinkOutput
+from penstock.runtime._outputs import BATCH_LIMIT, CollectOutput, Output, SinkOutput
 from penstock.runtime._scheduler import Clock
 from penstock.runtime.operators.base import MAX_WATERMARK, NO_TIMESTAMP, Timed
 from penstock.runtime.state import freeze_key
@@ -143,6 +143,11 @@ class Task:
             self._end(ExecutionState.FAILED)
             raise
         self._end(ExecutionState.FINISHED)
+
+    @property
+    def collects(self) -> bool:
+        """Whether it has a sink that the client reads."""
+        return any(isinstance(output, CollectOutput) for output in self.outputs)
 
     @property
     def is_source(self) -> bool:

@@ -1,0 +1,160 @@
+"""One attempt of a job in this process: its tasks deployed on the job's scheduler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from penstock.conf import Configuration, ExecutionOptions
+from penstock.graph import ExecutionGraph, ExecutionVertex, JobGraph
+from penstock.runtime._checkpoints import CheckpointCoordinator, TaskPort
+from penstock.runtime._deployment import Deployment, DeploymentSettings
+from penstock.runtime._elements import Barrier
+from penstock.runtime._grouped import GroupedInput
+from penstock.runtime._recovery import OperatorRecovery
+from penstock.runtime._results import Collector
+from penstock.runtime._scheduler import Clock, Scheduler
+from penstock.runtime._snapshots import SnapshotAgent, TaskKey, task_key
+from penstock.runtime._task import Task, TaskSettings
+from penstock.runtime.state import BackendContext, HashMapBackend
+
+__all__ = ["Attempt", "InProcessAttempt", "JobFacts", "deployment_settings"]
+
+
+@dataclass(slots=True)
+class JobFacts:
+    """What every process of a job knows of it.
+
+    Attributes:
+        graph: the chained job graph.
+        conf: the effective configuration.
+        batch_mode: whether it runs in BATCH mode.
+        clock: epoch ms.
+        splits: planned splits of each source, by node id.
+        recovery: state to restore, by operator id.
+        checkpointing: whether checkpoints are taken.
+        background: gives the thread that writes checkpoints.
+    """
+
+    graph: JobGraph
+    conf: Configuration
+    batch_mode: bool
+    clock: Clock
+    recovery: Callable[[str], OperatorRecovery | None]
+    checkpointing: bool
+    background: Callable[[], Executor]
+    splits: dict[int, list[Any]] = field(default_factory=dict)
+
+    def take_splits(self, node_id: int, subtask_index: int) -> Sequence[Any]:
+        """The splits of one subtask."""
+        return self.splits[node_id][subtask_index :: self.graph.vertices[node_id].parallelism]
+
+
+class Attempt(Protocol):
+    """An attempt as the job sees it."""
+
+    def ports(self) -> Mapping[TaskKey, TaskPort]:
+        """The tasks, for the coordinator."""
+
+    def checkpoint_completed(self, barrier: Barrier) -> None:
+        """A checkpoint is complete."""
+
+    def checkpoint_aborted(self, checkpoint_id: int) -> None:
+        """A checkpoint was given up."""
+
+    def stop(self) -> None:
+        """Ends the attempt; whatever still runs is cancelled."""
+
+
+class InProcessAttempt:
+    """All tasks in this process. Owned by the job's thread."""
+
+    def __init__(
+        self,
+        facts: JobFacts,
+        number: int,
+        scheduler: Scheduler,
+        coordinator: CheckpointCoordinator,
+        collectors: Mapping[int, Collector],
+    ) -> None:
+        self._agent = SnapshotAgent(coordinator, facts.background, scheduler.submit)
+        settings = deployment_settings(facts, scheduler, self._agent)
+        settings.stage = lambda node_id, index: collectors[node_id].stage(index)
+        self._deployment = Deployment(ExecutionGraph.of(facts.graph, number), settings)
+        for task in self.tasks:
+            scheduler.add(task)
+        for collector in collectors.values():
+            collector.on_taken.append(lambda _: self._wake_collecting(scheduler))
+
+    @property
+    def tasks(self) -> list[Task]:
+        """In topological order."""
+        return self._deployment.tasks
+
+    def ports(self) -> Mapping[TaskKey, TaskPort]:
+        """The tasks, for the coordinator."""
+        return {task_key(task): task for task in self.tasks}
+
+    def checkpoint_completed(self, barrier: Barrier) -> None:
+        """Backends build on what was uploaded, sources may forget what they have read."""
+        self._agent.forget(barrier.checkpoint_id, aborted=False)
+        for task in self.tasks:
+            if not task.vertex.is_terminal:
+                task.checkpoint_completed(barrier)
+
+    def checkpoint_aborted(self, checkpoint_id: int) -> None:
+        """Nobody waits for its barrier any more."""
+        self._agent.forget(checkpoint_id, aborted=True)
+        for task in self.tasks:
+            task.cancel_barrier(checkpoint_id)
+
+    def stop(self) -> None:
+        """Gives up snapshots under way; the scheduler's end cancels the tasks."""
+        self._agent.stop()
+
+    def _wake_collecting(self, scheduler: Scheduler) -> None:
+        for task in self.tasks:
+            if task.collects:
+                scheduler.ready(task)
+
+
+def deployment_settings(facts: JobFacts, scheduler: Scheduler, agent: SnapshotAgent) -> DeploymentSettings:
+    """How tasks are deployed on a scheduler of any process of the job."""
+    conf = facts.conf
+    timeout = conf.get(ExecutionOptions.BUFFER_TIMEOUT)
+    task = TaskSettings(
+        clock=facts.clock,
+        auto_watermark_interval_ms=conf.get(ExecutionOptions.AUTO_WATERMARK_INTERVAL),
+        buffer_timeout_ms=timeout if conf.get(ExecutionOptions.BUFFER_TIMEOUT_ENABLED) else -1,
+        on_snapshot=agent.on_snapshot,
+        on_finished=agent.on_finished,
+    )
+    return DeploymentSettings(
+        clock=facts.clock,
+        task=task,
+        make_backend=lambda vertex, operator_id: _make_backend(facts, vertex, operator_id),
+        make_grouped=lambda vertex, inputs: GroupedInput(),
+        take_split=facts.take_splits,
+        wake=scheduler.wake,
+        ready=scheduler.ready,
+        batch_mode=facts.batch_mode,
+        job_parameters=conf.get(ExecutionOptions.GLOBAL_JOB_PARAMETERS) or {},
+        seed=conf.get(ExecutionOptions.SCHEDULER_SEED),
+        checkpointing=facts.checkpointing,
+        recovery=facts.recovery,
+    )
+
+
+def _make_backend(facts: JobFacts, vertex: ExecutionVertex, operator_id: str) -> Any:
+    job_vertex = vertex.vertex
+    context = BackendContext(
+        operator_id,
+        job_vertex.head.node.transformation.name,
+        vertex.subtask_index,
+        job_vertex.parallelism,
+        job_vertex.max_parallelism,
+        facts.clock,
+    )
+    return HashMapBackend(context)
