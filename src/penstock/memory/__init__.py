@@ -12,6 +12,9 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from penstock.memory._explain import Derivation as Derivation
+    from penstock.memory._explain import derivations_of as derivations_of
+    from penstock.memory._explain import remark_text as remark_text
     from penstock.memory._jobmanager import plan_job_manager as plan_job_manager
     from penstock.memory._local import plan_local as plan_local
     from penstock.memory._managed_shares import USE_CASES as USE_CASES
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from penstock.memory._managed_shares import managed_shares_of_group as managed_shares_of_group
     from penstock.memory._managed_shares import pages_for_fraction as pages_for_fraction
     from penstock.memory._managed_shares import state_backend_uses_managed_memory as state_backend_uses_managed_memory
+    from penstock.memory._model_errors import COMPONENT_NAMES as COMPONENT_NAMES
     from penstock.memory._model_errors import Input as Input
     from penstock.memory._model_errors import MemoryPlanError as MemoryPlanError
     from penstock.memory._model_errors import Suggestion as Suggestion
@@ -41,6 +45,8 @@ if TYPE_CHECKING:
     from penstock.memory._taskmanager import plan_task_manager as plan_task_manager
 
 _MODULE_OF = {
+    "COMPONENT_NAMES": "_model_errors",
+    "Derivation": "_explain",
     "Gate": "_network_need",
     "Input": "_model_errors",
     "JobManagerPlan": "_plans",
@@ -58,6 +64,7 @@ _MODULE_OF = {
     "USE_CASES": "_managed_shares",
     "bytes_for_fraction": "_managed_shares",
     "check_write_buffer": "_rocksdb_split",
+    "derivations_of": "_explain",
     "managed_fraction": "_managed_shares",
     "managed_shares_of_group": "_managed_shares",
     "network_need": "_network_need",
@@ -67,6 +74,7 @@ _MODULE_OF = {
     "plan_rocksdb": "_rocksdb_split",
     "plan_start_up": "_startup",
     "plan_task_manager": "_taskmanager",
+    "remark_text": "_explain",
     "state_backend_uses_managed_memory": "_managed_shares",
 }
 """Public name -> its module. A new public name adds a line here and, for the type checker, an import above."""

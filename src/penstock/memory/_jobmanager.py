@@ -5,7 +5,7 @@ from __future__ import annotations
 from penstock.conf import JobManagerOptions, human_readable
 from penstock.memory._arithmetic import add
 from penstock.memory._jvm_parts import ProcessOptions, jvm_parts_from_flink, jvm_parts_from_process
-from penstock.memory._model_errors import MemoryPlanError
+from penstock.memory._model_errors import MemoryPlanError, listed
 from penstock.memory._option_reader import OptionReader
 from penstock.memory._plans import JobManagerPlan, Provenance
 
@@ -77,12 +77,12 @@ def _heap_given(reader: OptionReader) -> tuple[int, int, int]:
     flink = reader.size(_J.TOTAL_FLINK_MEMORY)
     reader.steps.append(("total_flink", flink, "given", (_J.TOTAL_FLINK_MEMORY,)))
     if reader.is_set(_J.OFF_HEAP_MEMORY):
+        given = {"jvm_heap": heap, "off_heap": off_heap}
         if add(heap, off_heap) != flink:
             raise MemoryPlanError(
                 "jm-heap-offheap-mismatch",
-                f"Heap ({human_readable(heap)}) and off-heap ({human_readable(off_heap)}) do not add up to total "
-                f"Flink memory "
-                f"({human_readable(flink)}).",
+                f"{listed(given).capitalize()} do not add up to total Flink memory ({human_readable(flink)}).",
+                numbers={**given, "total_flink": flink},
             )
         _hold_network(reader, off_heap, network)
         reader.steps.append(("jvm_heap", heap, "given", (_J.JVM_HEAP_MEMORY,)))
@@ -91,6 +91,7 @@ def _heap_given(reader: OptionReader) -> tuple[int, int, int]:
         raise MemoryPlanError(
             "jm-heap-exceeds-flink",
             f"Heap ({human_readable(heap)}) exceeds total Flink memory ({human_readable(flink)}).",
+            numbers={"jvm_heap": heap, "total_flink": flink},
         )
     off_heap = flink - heap
     if off_heap != default_off_heap:
@@ -100,11 +101,11 @@ def _heap_given(reader: OptionReader) -> tuple[int, int, int]:
         _check_heap_left(flink, off_heap)
         heap = flink - off_heap
         reader.remark("WARN jm-heap-yields-to-network")
-        reader.steps.append(("jvm_heap", heap, "remainder", (flink, (("off_heap", off_heap),))))
+        reader.steps.append(("jvm_heap", heap, "remainder", (flink, {"off_heap": off_heap})))
         reader.steps.append(("off_heap", off_heap, "raised", (_J.NETWORK_MEMORY_SIZE,)))
     else:
         reader.steps.append(("jvm_heap", heap, "given", (_J.JVM_HEAP_MEMORY,)))
-        reader.steps.append(("off_heap", off_heap, "remainder", (flink, (("jvm_heap", heap),))))
+        reader.steps.append(("off_heap", off_heap, "remainder", (flink, {"jvm_heap": heap})))
     return heap, off_heap, network
 
 
@@ -115,7 +116,7 @@ def _split(reader: OptionReader, flink: int) -> tuple[int, int, int]:
     off_heap = _hold_network(reader, off_heap, network)
     _check_heap_left(flink, off_heap)
     heap = flink - off_heap
-    reader.steps.append(("jvm_heap", heap, "remainder", (flink, (("off_heap", off_heap),))))
+    reader.steps.append(("jvm_heap", heap, "remainder", (flink, {"off_heap": off_heap})))
     _remark_on_small_heap(reader, heap)
     return heap, off_heap, network
 
@@ -124,8 +125,8 @@ def _check_heap_left(flink: int, off_heap: int) -> None:
     if flink <= off_heap:
         raise MemoryPlanError(
             "jm-flink-not-above-offheap",
-            f"Total Flink memory ({human_readable(flink)}) leaves no heap beside off-heap "
-            f"({human_readable(off_heap)}).",
+            f"Total Flink memory ({human_readable(flink)}) leaves no heap beside {listed({'off_heap': off_heap})}.",
+            numbers={"total_flink": flink, "off_heap": off_heap},
         )
 
 
@@ -149,6 +150,7 @@ def _hold_network(reader: OptionReader, off_heap: int, network: int) -> int:
             f"Off-heap ({human_readable(off_heap)}) does not hold the network memory of '{_J.NETWORK_MEMORY_SIZE.key}' "
             f"({human_readable(network)}), which is a part of it.",
             _J.NETWORK_MEMORY_SIZE.key,
+            numbers={"off_heap": off_heap, "network": network},
         )
     reader.steps.append(("off_heap", network, "raised", (_J.NETWORK_MEMORY_SIZE,)))
     return network

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from penstock.conf import Record, human_readable
 from penstock.memory._arithmetic import add, fraction_of
-from penstock.memory._model_errors import MemoryPlanError
+from penstock.memory._model_errors import MemoryPlanError, listed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,17 +35,15 @@ def jvm_parts_from_process(reader: OptionReader, options: ProcessOptions) -> tup
     reader.steps.append(("jvm_metaspace", metaspace, "given", (options.metaspace,)))
     bounds = reader.range(options.overhead_min, options.overhead_max, options.overhead_fraction)
     overhead = reader.capped(process, bounds, "jvm-overhead")
+    parts = {"jvm_metaspace": metaspace, "jvm_overhead": overhead}
     if add(metaspace, overhead) > process:
         raise MemoryPlanError(
             "metaspace-overhead-exceed-process",
-            f"Metaspace ({human_readable(metaspace)}) and overhead ({human_readable(overhead)}) together exceed total "
-            f"process "
-            f"memory ({human_readable(process)}).",
+            f"Together {listed(parts)} exceed total process memory ({human_readable(process)}).",
+            numbers={**parts, "total_process": process},
         )
     flink = process - metaspace - overhead
-    reader.steps.append(
-        ("total_flink", flink, "remainder", (process, (("jvm_metaspace", metaspace), ("jvm_overhead", overhead))))
-    )
+    reader.steps.append(("total_flink", flink, "remainder", (process, parts)))
     return flink, metaspace, overhead
 
 
@@ -64,25 +62,23 @@ def jvm_parts_from_flink(reader: OptionReader, options: ProcessOptions, flink: i
         return metaspace, overhead
     process = reader.size(options.process)
     reader.steps.append(("total_process", process, "given", (options.process,)))
+    parts = {"total_flink": flink, "jvm_metaspace": metaspace}
     if process < inside:
         raise MemoryPlanError(
             "process-below-flink-and-metaspace",
-            f"Total process memory ({human_readable(process)}) is less than total Flink memory "
-            f"({human_readable(flink)}) and "
-            f"metaspace ({human_readable(metaspace)}) together.",
+            f"Together {listed(parts)} exceed total process memory ({human_readable(process)}).",
+            numbers={**parts, "total_process": process},
         )
     overhead = process - inside
-    parts = (("total_flink", flink), ("jvm_metaspace", metaspace))
     reader.steps.append(("jvm_overhead", overhead, "remainder", (process, parts)))
     least, greatest, fraction = reader.range(options.overhead_min, options.overhead_max, options.overhead_fraction)
     if not least <= overhead <= greatest:
         raise MemoryPlanError(
             "overhead-out-of-range",
-            f"Total process memory ({human_readable(process)}) leaves {human_readable(overhead)} of overhead beside "
-            f"total "
-            f"Flink memory ({human_readable(flink)}) and metaspace ({human_readable(metaspace)}), which is outside "
-            f"the range "
-            f"[{human_readable(least)}, {human_readable(greatest)}].",
+            f"Beside {listed(parts)}, total process memory ({human_readable(process)}) leaves "
+            f"{human_readable(overhead)} of "
+            f"overhead, which is outside its range [{human_readable(least)}, {human_readable(greatest)}].",
+            numbers={**parts, "total_process": process, "jvm_overhead": overhead, "min": least, "max": greatest},
         )
     if reader.is_set(options.overhead_fraction) and fraction_of(process, fraction) != overhead:
         reader.remark("INFO overhead-fraction-not-met")

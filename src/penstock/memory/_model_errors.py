@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
-from penstock.conf import OptionValueError, Record, Source
+from penstock.conf import OptionValueError, Record, Source, human_readable
 from penstock.errors import ConfigurationError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from penstock.conf import Configuration
 
-__all__ = ["Input", "MemoryPlanError", "Suggestion"]
+__all__ = ["COMPONENT_NAMES", "Input", "MemoryPlanError", "Suggestion", "listed"]
+
+COMPONENT_NAMES = {
+    "total_process": "total process memory",
+    "total_flink": "total Flink memory",
+    "jvm_heap": "heap",
+    "off_heap": "off-heap",
+    "framework_heap": "framework heap",
+    "framework_off_heap": "framework off-heap",
+    "task_heap": "task heap",
+    "task_off_heap": "task off-heap",
+    "network": "network memory",
+    "managed": "managed memory",
+    "jvm_direct": "direct memory",
+    "jvm_metaspace": "metaspace",
+    "jvm_overhead": "overhead",
+}
+"""Components as sentences call them."""
+
+
+def listed(sizes: Mapping[str, int]) -> str:
+    """Components with their sizes, for messages: `task heap (1 ...), managed memory (...) and overhead (...)`."""
+    parts = [f"{COMPONENT_NAMES[component]} ({human_readable(size)})" for component, size in sizes.items()]
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 class Input(Record):
@@ -31,7 +54,8 @@ class Input(Record):
 
     def __str__(self) -> str:
         where = f" ({self.source})" if self.source is not None else ""
-        return f"{self.key}: {self.value}{where}"
+        plain = not isinstance(self.value, str) or (self.value and self.value.strip() == self.value)
+        return f"{self.key}: {self.value if plain else repr(self.value)}{where}"
 
 
 class Suggestion(Record):
@@ -74,6 +98,7 @@ class MemoryPlanError(ConfigurationError):
         inputs: the configured values that took part.
         remarks: what the model remarked on before it failed.
         changes: a first try at a remedy, (key, value) pairs; `suggestions` has those that are known to work.
+        numbers: the sizes that were compared, in bytes, by name.
     """
 
     def __init__(
@@ -84,6 +109,7 @@ class MemoryPlanError(ConfigurationError):
         *,
         detail: str | None = None,
         changes: tuple[tuple[str, str | None], ...] = (),
+        numbers: dict[str, int] | None = None,
     ) -> None:
         super().__init__(summary)
         self.error_id = error_id
@@ -91,6 +117,7 @@ class MemoryPlanError(ConfigurationError):
         self.detail = detail
         self.summary = summary
         self.changes = changes
+        self.numbers = numbers or {}
         self.inputs: tuple[Input, ...] = ()
         self.remarks: tuple[str, ...] = ()
         self._configuration: Configuration | None = None
@@ -109,7 +136,7 @@ class MemoryPlanError(ConfigurationError):
         planner: Callable[[Configuration], object],
     ) -> None:
         """Notes where the error happened; `planner` is the function that raised it, for finding suggestions."""
-        self.inputs = inputs
+        self.inputs = tuple([each for each in inputs if each.source is None or each.source.kind != "derived"])
         self.remarks = remarks
         self._configuration = configuration.copy()
         self._planner = planner

@@ -6,7 +6,7 @@ After `TaskExecutorResourceUtils`, `ConfigurationParserUtils`, `NettyShuffleEnvi
 
 from __future__ import annotations
 
-from penstock.conf import INT_MAX, NetworkOptions, Record, TaskManagerOptions, human_readable
+from penstock.conf import INT_MAX, Configuration, NetworkOptions, Record, Source, TaskManagerOptions, human_readable
 from penstock.memory._local import read_cores, read_network
 from penstock.memory._model_errors import MemoryPlanError
 from penstock.memory._option_reader import OptionReader
@@ -15,7 +15,7 @@ from penstock.memory._taskmanager import plan_task_manager
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from penstock.conf import ConfigOption, Configuration, MemorySize
+    from penstock.conf import ConfigOption, MemorySize
     from penstock.memory._plans import TaskManagerPlan
 
 __all__ = ["BufferDebloat", "StartUpPlan", "plan_start_up", "read_page_size"]
@@ -24,6 +24,8 @@ _T = TaskManagerOptions
 _N = NetworkOptions
 
 _MIN_PAGE_BYTES = 4096
+
+_DERIVED = Source("derived")
 
 # No options any more in Flink 2, whose defaults these were.
 EXCLUSIVE_BUFFERS_PER_CHANNEL = 2
@@ -131,14 +133,19 @@ def plan_start_up(
     """
 
     def again(changed: Configuration) -> StartUpPlan:
-        return plan_start_up(changed, dynamic)
+        still_dynamic = {key: changed.raw(key) for key in dynamic or () if key in changed}
+        return plan_start_up(changed, Configuration.from_mapping(still_dynamic))
 
     whole = configuration if dynamic is None else configuration.overlay(dynamic)
     if plan is None:
-        plan = plan_task_manager(whole)
+        try:
+            plan = plan_task_manager(whole)
+        except MemoryPlanError as error:
+            error.complete(error.inputs, error.remarks, whole, again)
+            raise
     process = whole.copy()
     for key, value in plan.dynamic_options().items():
-        process.set(key, value, None)
+        process.set(key, value, _DERIVED)
     if dynamic is not None:
         process.update(dynamic)
     reader = OptionReader(process)
@@ -146,7 +153,7 @@ def plan_start_up(
     try:
         return _start(reader)
     except MemoryPlanError as error:
-        error.complete(reader.configured_inputs(), tuple(reader.remarks), configuration, again)
+        error.complete(reader.configured_inputs(), tuple(reader.remarks), whole, again)
         raise
 
 

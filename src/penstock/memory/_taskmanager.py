@@ -10,7 +10,7 @@ from __future__ import annotations
 from penstock.conf import LONG_MAX, TaskManagerOptions, human_readable
 from penstock.memory._arithmetic import add, cores_of, fraction_of
 from penstock.memory._jvm_parts import ProcessOptions, jvm_parts_from_flink, jvm_parts_from_process
-from penstock.memory._model_errors import MemoryPlanError
+from penstock.memory._model_errors import MemoryPlanError, listed
 from penstock.memory._option_reader import OptionReader
 from penstock.memory._plans import Provenance, TaskManagerPlan
 
@@ -33,6 +33,8 @@ _PROCESS_OPTIONS = ProcessOptions(
 
 _FlinkParts = tuple[int, int, int, int, int, int]
 """Framework heap, framework off-heap, task heap, task off-heap, network, managed; bytes."""
+
+_FIXED_PARTS = ("framework_heap", "framework_off_heap", "task_heap", "task_off_heap", "managed")
 
 
 def plan_task_manager(configuration: Configuration) -> TaskManagerPlan:
@@ -109,22 +111,20 @@ def _split(reader: OptionReader, flink: int) -> _FlinkParts:
     bounds = reader.range(_T.NETWORK_MEMORY_MIN, _T.NETWORK_MEMORY_MAX, _T.NETWORK_MEMORY_FRACTION)
     network = reader.capped(flink, bounds, "network")
     taken = add(framework_heap, framework_off_heap, task_off_heap, managed, network)
+    others = {
+        "framework_heap": framework_heap,
+        "framework_off_heap": framework_off_heap,
+        "task_off_heap": task_off_heap,
+        "managed": managed,
+        "network": network,
+    }
     if taken > flink:
         raise MemoryPlanError(
             "tm-derived-parts-exceed-flink",
-            f"Framework heap ({human_readable(framework_heap)}), framework off-heap "
-            f"({human_readable(framework_off_heap)}), "
-            f"task off-heap ({human_readable(task_off_heap)}), managed ({human_readable(managed)}) and network memory "
-            f"({human_readable(network)}) together exceed total Flink memory ({human_readable(flink)}) by "
+            f"Together {listed(others)} exceed total Flink memory ({human_readable(flink)}) by "
             f"{human_readable(taken - flink)}.",
+            numbers={**others, "total_flink": flink},
         )
-    others = (
-        ("framework_heap", framework_heap),
-        ("framework_off_heap", framework_off_heap),
-        ("task_off_heap", task_off_heap),
-        ("managed", managed),
-        ("network", network),
-    )
     reader.steps.append(("task_heap", flink - taken, "remainder", (flink, others)))
     return framework_heap, framework_off_heap, flink - taken, task_off_heap, network, managed
 
@@ -144,38 +144,25 @@ def _managed(reader: OptionReader, flink: int) -> int:
 
 def _network_remainder(reader: OptionReader, flink: int, fixed: tuple[int, int, int, int, int]) -> int:
     """Network memory as what the fixed parts leave of Flink memory; out of its range it is refused, not capped."""
-    framework_heap, framework_off_heap, task_heap, task_off_heap, managed = fixed
+    others = dict(zip(_FIXED_PARTS, fixed, strict=True))
     taken = add(*fixed)
     if taken > flink:
         raise MemoryPlanError(
             "tm-fixed-parts-exceed-flink",
-            f"Framework heap ({human_readable(framework_heap)}), framework off-heap "
-            f"({human_readable(framework_off_heap)}), "
-            f"task heap ({human_readable(task_heap)}), task off-heap ({human_readable(task_off_heap)}) and managed "
-            f"memory "
-            f"({human_readable(managed)}) together exceed total Flink memory ({human_readable(flink)}) by "
+            f"Together {listed(others)} exceed total Flink memory ({human_readable(flink)}) by "
             f"{human_readable(taken - flink)}.",
+            numbers={**others, "total_flink": flink},
         )
     network = flink - taken
-    others = (
-        ("framework_heap", framework_heap),
-        ("framework_off_heap", framework_off_heap),
-        ("task_heap", task_heap),
-        ("task_off_heap", task_off_heap),
-        ("managed", managed),
-    )
     reader.steps.append(("network", network, "remainder", (flink, others)))
     least, greatest, fraction = reader.range(_T.NETWORK_MEMORY_MIN, _T.NETWORK_MEMORY_MAX, _T.NETWORK_MEMORY_FRACTION)
     if not least <= network <= greatest:
         raise MemoryPlanError(
             "network-out-of-range",
-            f"Total Flink memory ({human_readable(flink)}) leaves {human_readable(network)} of network memory beside "
-            f"framework "
-            f"heap ({human_readable(framework_heap)}), framework off-heap ({human_readable(framework_off_heap)}), "
-            f"task heap "
-            f"({human_readable(task_heap)}), task off-heap ({human_readable(task_off_heap)}) and managed memory "
-            f"({human_readable(managed)}), which is outside the range [{human_readable(least)}, "
-            f"{human_readable(greatest)}].",
+            f"Beside {listed(others)}, total Flink memory ({human_readable(flink)}) leaves {human_readable(network)} "
+            f"of "
+            f"network memory, which is outside its range [{human_readable(least)}, {human_readable(greatest)}].",
+            numbers={**others, "total_flink": flink, "network": network, "min": least, "max": greatest},
         )
     if reader.is_set(_T.NETWORK_MEMORY_FRACTION) and fraction_of(flink, fraction) != network:
         reader.remark("INFO network-fraction-not-met")
