@@ -1,14 +1,14 @@
-"""Session windows with a fixed gap and the default trigger, a batch at a time.
+"""Session windows with the default trigger, a batch at a time.
 
 A key's sessions are one value of its state: a list of [start, end, contents] in the order of time, `end` being the time
-of the last element plus the gap. Most elements fall into the last session and only move its end. A timer is not moved
+of an element plus its gap. Most elements fall into the last session and only move its end. A timer is not moved
 along: when it fires and the session has grown meanwhile, it is set anew for the session's end. So a timer costs a
 session's life, not each element.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +51,8 @@ class SessionWindowOperator(Operator):
         self._spec = spec
         self._name = name
         self._element_type = element_type
-        self._gap: int = assigner._session_gap
+        self._gap: int | None = getattr(assigner, "_session_gap", None)
+        self._gap_of: Callable[[Any], int] = assigner._gap
         self._is_event_time: bool = assigner.is_event_time()
         self._lateness = spec.allowed_lateness_ms if self._is_event_time else 0
         self.may_side_output = spec.late_tag is not None or has_window_function(spec)
@@ -71,7 +72,10 @@ class SessionWindowOperator(Operator):
         self._late_records_dropped = context.counter(LATE_RECORDS_DROPPED)
         self._aggregation = aggregation = load_aggregation(spec, self._element_type)
         self._table = backend.table(TableSpec(SESSIONS, StateKind.VALUE))
-        self._loop = make_loop(Assignment.SESSION, aggregation, self._gap)
+        if self._gap is None:
+            self._loop = make_loop(Assignment.DYNAMIC_SESSION, aggregation, gap_of=self._gap_of)
+        else:
+            self._loop = make_loop(Assignment.SESSION, aggregation, self._gap)
         self._caller = WindowFunctionCaller(
             spec, context, backend, aggregation, lambda: timers.current_watermark, merging=True
         )
@@ -109,18 +113,18 @@ class SessionWindowOperator(Operator):
         self._table.close_batch(keys)
         return self._results or None
 
-    def _add(self, value: Any, timestamp: int, key: Any) -> None:
-        """An element that begins a session, joins sessions, or comes after its session has fired."""
+    def _add(self, value: Any, timestamp: int, key: Any, end: int) -> None:
+        """An element, its gap ending at `end`, that begins a session, joins some, or comes after its session fired."""
         if timestamp == MIN_LONG_VALUE:
             raise NoTimestampError
         sessions = self._entries.get(key) or []
-        joined = [session for session in sessions if session[0] <= timestamp + self._gap and timestamp <= session[1]]
+        joined = [session for session in sessions if session[0] <= end and timestamp <= session[1]]
         if not joined:
-            if timestamp + self._gap - 1 + self._lateness <= self._watermark:
+            if end - 1 + self._lateness <= self._watermark:
                 self._drop(value, timestamp)
                 return
-            joined.append([timestamp, timestamp + self._gap, None if self._aggregation else []])
-        session = self._join(joined, timestamp)
+            joined.append([timestamp, end, None if self._aggregation else []])
+        session = self._join(joined, timestamp, end)
         session[2] = self._with(session[2], value)
         kept = [other for other in sessions if other[0] > session[1] or other[1] < session[0]]
         self._entries[key] = sorted([*kept, session], key=_start)
@@ -131,13 +135,13 @@ class SessionWindowOperator(Operator):
         else:
             self._register(session[1] - 1)
 
-    def _join(self, joined: list[Session], timestamp: int) -> Session:
+    def _join(self, joined: list[Session], timestamp: int, end: int) -> Session:
         """One session of several and of an element's time; contents are merged from the earliest on."""
-        start, end, contents = joined[0]
+        start, latest, contents = joined[0]
         for session in joined[1:]:
-            end = max(end, session[1])
+            latest = max(latest, session[1])
             contents = self._merged(contents, session[2])
-        return [min(start, timestamp), max(end, timestamp + self._gap), contents]
+        return [min(start, timestamp), max(latest, end), contents]
 
     def _merged(self, left: Any, right: Any) -> Any:
         if self._aggregation is None:

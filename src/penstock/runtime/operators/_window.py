@@ -31,6 +31,9 @@ LATE_RECORDS_DROPPED = "numLateRecordsDropped"
 WINDOW_TIMERS = "window-timers"
 """The names are Flink's."""
 
+_WINDOWS_MAX = 4096
+"""Windows remembered, for as long as they are few."""
+
 
 class WindowMergeError(JobError):
     """Windows merged into one that is over, or with a trigger that cannot merge."""
@@ -45,6 +48,7 @@ class WindowOperator(Operator):
         self._spec = spec
         self._element_type = element_type
         self.may_side_output = spec.late_tag is not None or has_window_function(spec)
+        self._windows: dict[Any, Any] = {}
         self._caller: Any = None  # a WindowFunctionCaller once opened
 
     def open(self, context: OperatorContext) -> None:
@@ -78,7 +82,7 @@ class WindowOperator(Operator):
 
     def process(self, value: Any, timestamp: int) -> Iterable[Timed]:
         """Adds the element to its windows; what fires at once is in the result."""
-        windows = self._assigner.assign_windows(value, timestamp, self._assigner_context)
+        windows = map(self._interned, self._assigner.assign_windows(value, timestamp, self._assigner_context))
         skipped = True
         if self._merging:
             merging = self._merging_windows()
@@ -100,6 +104,12 @@ class WindowOperator(Operator):
                 yield (self._spec.late_tag, value), timestamp
             else:
                 self._late_records_dropped.inc()
+
+    def _interned(self, window: Any) -> Any:
+        """The same object for equal windows: comparing windows is Python code, and tables and timers do it often."""
+        if len(self._windows) >= _WINDOWS_MAX:
+            self._windows.clear()
+        return self._windows.setdefault(window, window)
 
     def _add(self, window: Any, state_window: Any, value: Any, timestamp: int) -> Iterator[Timed]:
         self._contents.add(self._backend.current_key, state_window, value)

@@ -3,8 +3,8 @@
 They are what a careful engineer would write by hand: the window of the last element is remembered, and the user's
 functions are called directly. The generated source is registered with `linecache`, so tracebacks and debuggers show it.
 
-All loops read the names below; `special(value, timestamp, key)` handles an element by itself, because its window is new
-to the batch in a way the loop does not know, has fired already, or is over.
+In all of them `special(value, timestamp, key)`, for sessions with the end of the element's gap as a fourth argument,
+handles an element by itself: its window is new in a way the loop does not know, has fired already, or is over.
 """
 
 from __future__ import annotations
@@ -88,7 +88,23 @@ class Assignment(Enum):
                             session[1] = timestamp + size
                         ABSORB
                         continue
-                special(value, timestamp, key)
+                special(value, timestamp, key, timestamp + size)
+    """
+
+    # The same with a gap that depends on the element: `gap_of(value)` ms.
+    DYNAMIC_SESSION = """
+        def run(values, timestamps, keys, sessions_of, fired_until, special):
+            for value, timestamp, key in zip(values, timestamps, keys):
+                end = timestamp + gap_of(value)
+                sessions = sessions_of(key)
+                if sessions is not None:
+                    session = sessions[-1]
+                    if session[0] <= timestamp <= session[1] > fired_until:
+                        if end > session[1]:
+                            session[1] = end
+                        ABSORB
+                        continue
+                special(value, timestamp, key, end)
     """
 
 
@@ -135,11 +151,18 @@ _MISSING: Any = object()
 
 
 def make_loop(
-    assignment: Assignment, aggregation: Aggregation | None, size: int = 0, offset: int = 0
+    assignment: Assignment,
+    aggregation: Aggregation | None,
+    size: int = 0,
+    offset: int = 0,
+    gap_of: Callable[[Any], int] | None = None,
 ) -> Callable[..., None]:
-    """The loop for windows or panes of `size` ms that begin at its multiples plus `offset`; a session's `size` is the gap."""
+    """The loop for windows or panes of `size` ms that begin at its multiples plus `offset`.
+
+    For sessions `size` is the gap, or `gap_of` gives that of an element.
+    """
     kind = "list" if aggregation is None else aggregation.name
-    names: dict[str, Any] = {"size": size, "offset": offset, "MISSING": _MISSING}
+    names: dict[str, Any] = {"size": size, "offset": offset, "gap_of": gap_of, "MISSING": _MISSING}
     if aggregation is not None:
         names.update(aggregation.steps)
     scope: dict[str, Any] = {}
@@ -151,7 +174,8 @@ def make_loop(
 @cache
 def _compiled(assignment: Assignment, kind: str, names: tuple[str, ...]) -> CodeType:
     """Closures of one code: at most one for each member of `Assignment` and kind of contents."""
-    steps = _INTO_SESSION if assignment is Assignment.SESSION else _INTO_ENTRIES
+    sessions = assignment in (Assignment.SESSION, Assignment.DYNAMIC_SESSION)
+    steps = _INTO_SESSION if sessions else _INTO_ENTRIES
     lines = []
     for line in textwrap.dedent(assignment.value).strip().splitlines():
         if line.strip() == "ABSORB":

@@ -8,6 +8,8 @@ from penstock.datastream.window import (
     CountSlidingWindowAssigner,
     CountTrigger,
     CountTumblingWindowAssigner,
+    DynamicEventTimeSessionWindows,
+    DynamicProcessingTimeSessionWindows,
     EventTimeSessionWindows,
     EventTimeTrigger,
     ProcessingTimeSessionWindows,
@@ -37,6 +39,8 @@ _BATCH_OPERATORS: dict[tuple[type, type], Any] = {
     (SlidingProcessingTimeWindows, ProcessingTimeTrigger): ProcessingTimeWindowOperator,
     (EventTimeSessionWindows, EventTimeTrigger): SessionWindowOperator,
     (ProcessingTimeSessionWindows, ProcessingTimeTrigger): SessionWindowOperator,
+    (DynamicEventTimeSessionWindows, EventTimeTrigger): SessionWindowOperator,
+    (DynamicProcessingTimeSessionWindows, ProcessingTimeTrigger): SessionWindowOperator,
     (CountTumblingWindowAssigner, CountTrigger): CountWindowOperator,
     (CountSlidingWindowAssigner, CountTrigger): CountWindowOperator,
 }
