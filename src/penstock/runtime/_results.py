@@ -17,6 +17,7 @@ class Collector:
 
     Attributes:
         records: what the client may read.
+        is_staged: whether records wait for a checkpoint.
         on_taken: called with the number of records the client took.
     """
 
@@ -25,12 +26,12 @@ class Collector:
     def __init__(self, *, staged: bool) -> None:
         self.records: list[Any] = []
         self.on_taken: list[Callable[[int], None]] = []
-        self._staged = staged
+        self.is_staged = staged
         self._stages: dict[int, Stage] = {}
 
     def stage(self, subtask_index: int) -> Stage:
         """Where a subtask of the current attempt delivers."""
-        return self._stages.setdefault(subtask_index, Stage(self, staged=self._staged))
+        return self._stages.setdefault(subtask_index, Stage(self, staged=self.is_staged))
 
     def take(self) -> list[Any]:
         """All records that wait; lets the job go on."""

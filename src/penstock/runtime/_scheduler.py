@@ -175,13 +175,17 @@ class Scheduler:
 
     def close(self) -> None:
         """Ends all coroutines (their `finally` parts run) and releases the descriptor."""
+        self.close_tasks()
+        with self._closing:
+            os.close(self._wake_fd)
+            self._wake_fd = -1
+
+    def close_tasks(self) -> None:
+        """Ends all coroutines; the scheduler can still serve descriptors."""
         for slot in self._slots.values():
             slot.life.close()  # type: ignore[attr-defined]  # lives are generators
         self._slots.clear()
         self._ready.clear()
-        with self._closing:
-            os.close(self._wake_fd)
-            self._wake_fd = -1
 
     def _look_around(self, now: int) -> None:
         """While tasks keep the thread busy: timers of waiting tasks, periodic work, other processes' data."""

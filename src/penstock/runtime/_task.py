@@ -40,6 +40,7 @@ class TaskSettings:
         auto_watermark_interval_ms: how often watermarks are emitted; 0 switches periodic watermarks off.
         buffer_timeout_ms: how long records may wait in an output of a busy task; negative: until it is full.
         on_snapshot: takes part in a checkpoint: called with the task and the barrier after records before the barrier left.
+        on_running: called with the task when it is open.
         on_finished: called with the task when all its input is processed, before it ends its outputs.
     """
 
@@ -48,6 +49,7 @@ class TaskSettings:
     buffer_timeout_ms: int = 100
     on_snapshot: Callable[[Task, Barrier], None] | None = None
     on_finished: Callable[[Task], None] | None = None
+    on_running: Callable[[Task], None] | None = None
 
 
 @dataclass(slots=True)
@@ -191,6 +193,8 @@ class Task:
         self.vertex.transition(ExecutionState.INITIALIZING)
         self._open()
         self.vertex.transition(ExecutionState.RUNNING)
+        if self._settings.on_running is not None:
+            self._settings.on_running(self)
         if self.reader is not None:
             yield from self._run_source()
         elif self._grouped is not None:
