@@ -346,7 +346,7 @@ class ByTens(MergingWindowAssigner):
             tens.setdefault(window.start // 10, []).append(window)
         for each in tens.values():
             if len(each) > 1:
-                callback.merge(TimeWindow(min(w.start for w in each), max(w.end for w in each)), each)
+                callback.merge(each, TimeWindow(min(w.start for w in each), max(w.end for w in each)))
 
 
 @case(order="per_key")
