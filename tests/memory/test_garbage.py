@@ -93,18 +93,79 @@ def test_settings_a_program_changes_meanwhile_are_its_own() -> None:
         gc.set_threshold(*before)
 
 
+def make_cycles(count: int) -> None:
+    class Node:
+        def __init__(self) -> None:
+            self.me = self
+
+    for _ in range(count):
+        Node()
+
+
 def test_everything_is_collected_when_the_heap_has_grown_by_half() -> None:
     heap = Heap(100 * MIB)
     with heap.policy() as policy:
         heap.used = 150 * MIB
         assert not policy.after_batch()
         heap.used += 1
+        make_cycles(60_000)
         assert policy.after_batch()
         assert not policy.after_batch()
         heap.used = 226 * MIB
         assert policy.after_batch()
         assert policy.statistics().by_reason == {"growth": 2, "soft-limit": 0, "idle": 0}
         assert policy.statistics().generations[2].collections == 2
+
+
+def test_a_state_that_only_grows_is_frozen_and_seldom_looked_at_again() -> None:
+    heap = Heap(100 * MIB)
+    collected_at = []
+    deep_at = []
+    with heap.policy() as policy:
+        for used in range(100, 5000, 10):
+            heap.used = used * MIB
+            deep = policy.statistics().deep_collections
+            if policy.after_batch():
+                collected_at.append(used)
+                assert policy.statistics().frozen_objects > 1000
+                if policy.statistics().deep_collections > deep:
+                    deep_at.append(used)
+        assert collected_at == [160, 250, 380, 580, 880, 1330, 2000, 3010, 4520]
+        assert deep_at == [160, 380, 1330, 4520]  # after growth by 50 %, 100 %, and 200 % for good
+        heap.used = 13_600 * MIB
+        make_cycles(60_000)
+        assert policy.after_batch()
+        assert policy.statistics().frozen_objects == 0  # it paid: what is there stays in sight
+        heap.used = 20_500 * MIB
+        assert policy.after_batch()
+        assert policy.statistics().deep_collections == len(deep_at) + 2
+
+
+def test_garbage_among_frozen_objects_is_found() -> None:
+    heap = Heap(100 * MIB)
+
+    class Node:
+        alive = 0
+
+        def __init__(self) -> None:
+            self.me = self
+            Node.alive += 1
+
+        def __del__(self) -> None:
+            Node.alive -= 1
+
+    with heap.policy() as policy:
+        nodes = [Node() for _ in range(100)]
+        heap.used = 160 * MIB
+        assert policy.after_batch()
+        nodes.clear()
+        heap.used = 250 * MIB
+        assert policy.after_batch()
+        assert Node.alive == 100
+        heap.now += 60
+        heap.used = 300 * MIB
+        policy.at_soft_limit()
+        assert Node.alive == 0
 
 
 def test_growth_counts_from_the_lowest_and_small_heaps_are_left_alone() -> None:
@@ -148,14 +209,8 @@ def test_when_idle_it_collects_what_has_grown() -> None:
 
 def test_cycles_are_freed_and_counted() -> None:
     heap = Heap()
-
-    class Node:
-        def __init__(self) -> None:
-            self.me = self
-
     with heap.policy() as policy:
-        for _ in range(5000):
-            Node()
+        make_cycles(5000)
         heap.used *= 2
         assert policy.after_batch()
         assert policy.statistics().generations[2].collected_objects >= 5000

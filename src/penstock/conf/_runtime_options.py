@@ -30,7 +30,8 @@ class RuntimeOptions:
         DOUBLE,
         0.5,
         "Under `penstock.gc.policy: auto`: all objects are collected when the heap has grown by this fraction, and by "
-        "at least 32 MiB, since it was smallest after the last full collection.",
+        "at least 32 MiB, since it was smallest after the last full collection. Where that freed next to nothing, the "
+        "next is due after twice the growth, up to four times.",
     )
     REPORT_DIRECTORY: ConfigOption[str | None] = ConfigOption(
         "penstock.memory.report.dir",

@@ -25,6 +25,12 @@ GROWTH_FRACTION = 0.5
 _GROWTH_FLOOR_BYTES = 32 << 20
 _IDLE_GROWTH_FRACTION = 0.1
 _IDLE_GROWTH_FLOOR_BYTES = 4 << 20
+# A state that only grows has nothing to collect. What a collection found no garbage in is frozen: the next one looks at
+# what has come since, and its pause follows the growth, not the heap. Garbage among frozen objects is found by the deep
+# collections: after growth by half, by the whole, by twice the heap while they find nothing; at the soft limit; idle.
+_FRUITFUL_FRACTION = 0.1
+_FRUITFUL_OBJECTS = 50_000
+_PATIENCE_MAX = 4
 # At the soft limit and when idle: at most a tenth of the time goes into full collections.
 _REST_FACTOR = 10
 
@@ -56,12 +62,14 @@ class GarbageStatistics:
         policy: `auto` or `default`.
         generations: the three generations, youngest first.
         by_reason: full collections the runtime decided on: `growth`, `soft-limit`, `idle`.
+        deep_collections: those of them that looked at frozen objects too.
         frozen_objects: objects that collections do not look at.
     """
 
     policy: str
     generations: tuple[GenerationStatistics, GenerationStatistics, GenerationStatistics]
     by_reason: dict[str, int]
+    deep_collections: int
     frozen_objects: int
 
 
@@ -105,15 +113,24 @@ class _Settings:
                 self._frozen = False
                 gc.set_threshold(*thresholds)
 
-    def freeze(self) -> None:
+    def freeze(self) -> bool:
         """Hides all objects there are from collections.
 
         Not where the program froze some itself: which are whose could then not be told apart at the end.
         """
         with self._lock:
-            if self._frozen or gc.get_freeze_count() == 0:
-                gc.freeze()
-                self._frozen = True
+            if not self._frozen and gc.get_freeze_count():
+                return False
+            gc.freeze()
+            self._frozen = True
+            return True
+
+    def unfreeze(self) -> None:
+        """Lets collections see again what `freeze` hid."""
+        with self._lock:
+            if self._frozen:
+                gc.unfreeze()
+                self._frozen = False
 
     def give_back(self) -> None:
         with self._lock:
@@ -170,7 +187,11 @@ class GarbagePolicy:
         self._by_reason = {"growth": 0, "soft-limit": 0, "idle": 0}
         self._low_bytes = 0
         self._due_bytes = 0
+        self._deep = 0
+        self._deep_low_bytes = 0
+        self._deep_due_bytes = 0
         self._last_bytes = 0
+        self._patience = 1
         self._rest_until_s = 0.0
         self._running = False
 
@@ -182,7 +203,7 @@ class GarbagePolicy:
         gc.callbacks.append(self._meter)
         if self._auto:
             _settings.take(self._thresholds)
-        self._settle(self._used())
+        self._settle(self._used(), deep=True)
 
     def freeze(self, *, collect_first: bool = False) -> None:
         """After start-up, and after a large state was restored: keeps what is there out of all further collections.
@@ -196,15 +217,15 @@ class GarbagePolicy:
         if collect_first:
             gc.collect()
         _settings.freeze()
-        self._settle(self._used())
+        self._settle(self._used(), deep=True)
 
     def after_batch(self) -> bool:
-        """Collects everything if the heap has grown enough since it was lowest; True if it did."""
+        """Collects if the heap has grown enough since it was lowest; True if it did."""
         used_bytes = self._used()
         if used_bytes < self._low_bytes:
-            self._settle(used_bytes)
+            self._settle(used_bytes, deep=used_bytes < self._deep_low_bytes)
         elif used_bytes > self._due_bytes and self._auto:
-            self._collect("growth")
+            self._collect("growth", deep=used_bytes > self._deep_due_bytes)
             return True
         return False
 
@@ -218,7 +239,7 @@ class GarbagePolicy:
         used_bytes = self._used()
         if used_bytes - self._last_bytes < _IDLE_GROWTH_FLOOR_BYTES and self._last_bytes:
             return 0
-        self._collect("soft-limit")
+        self._collect("soft-limit", deep=True)
         if self._trim is not None:
             self._trim()
         return max(0, used_bytes - self._used())
@@ -229,7 +250,7 @@ class GarbagePolicy:
         growth_bytes = max(_IDLE_GROWTH_FLOOR_BYTES, int(self._low_bytes * _IDLE_GROWTH_FRACTION))
         if not self._auto or used_bytes - self._low_bytes < growth_bytes or self._clock() < self._rest_until_s:
             return False
-        self._collect("idle")
+        self._collect("idle", deep=True)
         return True
 
     def stop(self) -> None:
@@ -245,7 +266,7 @@ class GarbagePolicy:
         """Counts and pauses a generation since `start`."""
         young, middle, old = (GenerationStatistics(*count) for count in self._meter.counts)
         frozen_objects = gc.get_freeze_count()
-        return GarbageStatistics(self.policy, (young, middle, old), dict(self._by_reason), frozen_objects)
+        return GarbageStatistics(self.policy, (young, middle, old), dict(self._by_reason), self._deep, frozen_objects)
 
     def __enter__(self) -> GarbagePolicy:
         self.start()
@@ -254,16 +275,32 @@ class GarbagePolicy:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _collect(self, reason: str) -> None:
+    def _collect(self, reason: str, deep: bool) -> None:
+        before_bytes = self._used()
         started_s = self._clock()
-        gc.collect()
+        if deep:
+            _settings.unfreeze()
+        unreachable_objects = gc.collect()
         ended_s = self._clock()
         self._by_reason[reason] += 1
         self._rest_until_s = ended_s + _REST_FACTOR * (ended_s - started_s)
         used_bytes = self._used()
+        growth_bytes = before_bytes - self._low_bytes
+        fruitful = (
+            before_bytes - used_bytes > growth_bytes * _FRUITFUL_FRACTION or unreachable_objects > _FRUITFUL_OBJECTS
+        )
+        hidden = not fruitful and _settings.freeze()
+        deep = deep or not hidden
+        if deep:
+            self._deep += 1
+            self._patience = 1 if fruitful else min(2 * self._patience, _PATIENCE_MAX)
         self._last_bytes = used_bytes
-        self._settle(used_bytes)
+        self._settle(used_bytes, deep)
 
-    def _settle(self, low_bytes: int) -> None:
+    def _settle(self, low_bytes: int, deep: bool) -> None:
         self._low_bytes = low_bytes
         self._due_bytes = low_bytes + max(_GROWTH_FLOOR_BYTES, int(low_bytes * self._growth_fraction))
+        if deep:
+            patient_bytes = int(low_bytes * self._growth_fraction * self._patience)
+            self._deep_low_bytes = low_bytes
+            self._deep_due_bytes = low_bytes + max(_GROWTH_FLOOR_BYTES, patient_bytes)
