@@ -90,16 +90,23 @@ class ReaderContext:
 class SourceReader(ABC):
     """Reads the splits of one subtask. All methods are called on the task's thread, none may block.
 
-    A connector whose client blocks reads in a thread of its own with a bounded hand-over queue and calls `context.wake()`.
+    A connector whose client blocks reads in a thread of its own with a bounded hand-over queue, and calls
+    `context.wake()`.
     """
 
     @abstractmethod
     def poll(self, max_records: int) -> SourceBatch | _EndOfInput | None:
-        """Returns up to `max_records` records, None when there are none right now (wait for `wake` or `next_poll_ms`), or END_OF_INPUT."""
+        """Up to `max_records` records, or None when there are none right now, or END_OF_INPUT.
+
+        After None the task polls again on `wake` or at `next_poll_ms`.
+        """
 
     @abstractmethod
     def snapshot(self) -> list[Any]:
-        """The splits still to be read, with positions as of the last poll; picklable, given back to `Source.create_reader` on recovery."""
+        """The splits still to be read, with positions as of the last poll.
+
+        Picklable; given back to `Source.create_reader` on recovery.
+        """
 
     def next_poll_ms(self) -> int | None:
         """Epoch ms at which polling makes sense again without a wake-up, or None."""
@@ -109,7 +116,7 @@ class SourceReader(ABC):
         """(done, total) in any one unit where the source knows, for progress display."""
         return None
 
-    def notify_checkpoint_complete(self, checkpoint_id: int) -> None:
+    def notify_checkpoint_complete(self, checkpoint_id: int) -> None:  # noqa: B027 - most need not know
         """Called when a checkpoint that contains this reader's snapshot is complete (commit offsets here)."""
 
     @abstractmethod
@@ -127,7 +134,7 @@ class Source(ABC):
 
     @abstractmethod
     def plan_splits(self, parallelism: int) -> list[Any]:
-        """Finds the initial splits; called once at the job's start (not on recovery). `deal_out` hands them to the readers.
+        """Finds the initial splits; called once at the job's start (not on recovery), then `deal_out` with them.
 
         Raises:
             PenstockError: if the source cannot be read at all (a path that does not exist, …).
@@ -195,7 +202,7 @@ class SinkWriter(ABC):
         return []
 
     def snapshot(self) -> Any:
-        """State needed to go on after recovery (open files, transaction ids), or None; called after `prepare_commit`."""
+        """State to go on with after recovery (open files, transaction ids), or None; called after `prepare_commit`."""
         return None
 
     def finish(self) -> list[Any]:
@@ -214,7 +221,7 @@ class Committer(ABC):
     def commit(self, committables: Sequence[Any]) -> None:
         """Commits; already committed items are skipped."""
 
-    def abort_unknown(self, writer_states: Sequence[Any]) -> None:
+    def abort_unknown(self, writer_states: Sequence[Any]) -> None:  # noqa: B027 - most leave nothing behind
         """After recovery: cleans up what was written after the checkpoint (in-progress files, open transactions).
 
         Called once with the `snapshot`s of all writers of the restored checkpoint, before a writer of the new attempt
