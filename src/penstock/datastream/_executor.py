@@ -162,10 +162,10 @@ def base_configuration() -> Configuration:
 def _load() -> Configuration:
     from penstock.conf import load_configuration
 
-    configuration, remarks = load_configuration()
-    if remarks:
+    loaded = load_configuration()
+    if loaded.warnings:
         import logging
 
-        for remark in remarks:
-            logging.getLogger("penstock.conf").warning(remark)
-    return configuration
+        for warning in loaded.warnings:
+            logging.getLogger("penstock.conf").warning(warning)
+    return loaded.configuration
