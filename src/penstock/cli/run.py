@@ -69,8 +69,7 @@ def _configuration(arguments: argparse.Namespace) -> Configuration:
     ):
         if value is not None:
             flags.append(f"{key}={value}")
-    loaded: Any = load_configuration(conf_dir=arguments.conf_dir, flags=flags)
-    for warning in getattr(loaded, "warnings", ()):
+    loaded = load_configuration(conf_dir=arguments.conf_dir, flags=flags)
+    for warning in loaded.warnings:
         print(f"penstock: warning: {warning}", file=sys.stderr)
-    configuration: Configuration = getattr(loaded, "configuration", loaded)
-    return configuration
+    return loaded.configuration

@@ -246,6 +246,15 @@ class CheckpointCoordinator:
         for checkpoint_id in list(self._pending):
             self.acknowledge(checkpoint_id, task, states)
 
+    def task_stopped(self, task: TaskKey) -> None:
+        """A task has ended behind the barrier of a stop-with-savepoint: its part of that comes from its snapshot."""
+        self._ended[task] = {}
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a checkpoint or savepoint is under way."""
+        return bool(self._pending)
+
     # -- completing ------------------------------------------------------------------------------
 
     def _write_metadata(self, pending: _Pending) -> None:

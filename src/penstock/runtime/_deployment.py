@@ -224,7 +224,7 @@ class _TaskBuilder:
         )
         self._timers: dict[int, list[TimerService]] = {}
         self._task: Task | None = None
-        self._random = Random(f"{settings.seed}/{vertex.vertex.id}/{vertex.subtask_index}")
+        self._random = Random(f"{settings.seed}/{vertex.vertex.head.node.operator_id}/{vertex.subtask_index}")
 
     def build(self) -> Task:
         """The task, wired to its channels, nothing opened yet."""

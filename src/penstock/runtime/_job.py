@@ -25,7 +25,7 @@ from penstock.runtime._elements import Barrier
 from penstock.runtime._job_checkpoints import JobCheckpoints
 from penstock.runtime._restarts import RestartStrategy, restart_strategy
 from penstock.runtime._results import Collector
-from penstock.runtime._scheduler import Clock, Scheduler, wall_clock_ms
+from penstock.runtime._scheduler import Clock, Scheduler, StepClock, wall_clock_ms
 
 __all__ = ["JobCancelledError", "LocalJob", "resolve_graph"]
 
@@ -83,7 +83,7 @@ class LocalJob:
         pipeline: Pipeline,
         default_parallelism: int,
         *,
-        clock: Clock = wall_clock_ms,
+        clock: Clock | None = None,
         restarts: RestartStrategy | None = None,
         make_attempt: Callable[..., Attempt] = InProcessAttempt,
     ) -> None:
@@ -94,7 +94,8 @@ class LocalJob:
         self.graph: JobGraph = build_job_graph(stream_graph)
         self.job_id = uuid.uuid4().hex
         self.name = self.graph.name
-        self._clock = clock
+        seeded = self._conf.get(ExecutionOptions.SCHEDULER_SEED) is not None
+        self._clock = clock or (StepClock() if seeded else wall_clock_ms)
         self._restarts = restarts or restart_strategy(self._conf)
         self._status = JobStatus.CREATED
         self._cancelled = threading.Event()
@@ -109,7 +110,7 @@ class LocalJob:
             self.graph,
             self._conf,
             self.batch_mode,
-            clock,
+            self._clock,
             self._checkpoints.recovery,
             self._checkpoints.enabled,
             lambda: self._checkpoints.background,
@@ -177,7 +178,7 @@ class LocalJob:
             return
         try:
             self._start_attempt()
-            while self._scheduler is not None and self._scheduler.has_tasks:
+            while self._is_active():
                 if self._cancelled.is_set():
                     raise JobCancelledError(f"Job '{self.name}' ({self.job_id}) was cancelled.")
                 try:
@@ -194,6 +195,12 @@ class LocalJob:
         except BaseException:
             self._end(JobStatus.CANCELED, JobCancelledError(f"Job '{self.name}' was interrupted."))
             raise
+
+    def _is_active(self) -> bool:
+        """Tasks run, or a savepoint they stopped for is still being written."""
+        if self._scheduler is None or self._coordinator is None:
+            return False
+        return self._scheduler.has_tasks or self._coordinator.is_busy
 
     def _start_attempt(self) -> None:
         self._attempt += 1

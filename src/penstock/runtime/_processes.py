@@ -205,6 +205,9 @@ class ProcessesAttempt:
     def _on_finished(self, worker: _Worker, key: TaskKey, states: Any) -> None:
         self._coordinator.task_finished(key, states)
 
+    def _on_stopped(self, worker: _Worker, key: TaskKey) -> None:
+        self._coordinator.task_stopped(key)
+
     def _on_collected(self, worker: _Worker, node_id: int, subtask_index: int, values: list[Any]) -> None:
         self._collectors[node_id].stage(subtask_index).add(values)
         self._unread.setdefault(node_id, []).append((subtask_index, len(values)))

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from random import Random
 from typing import Protocol
 
-__all__ = ["Clock", "Runnable", "Scheduler", "wall_clock_ms"]
+__all__ = ["Clock", "Runnable", "Scheduler", "StepClock", "wall_clock_ms"]
 
 Clock = Callable[[], int]
 """Epoch milliseconds; tests pass their own."""
@@ -29,6 +29,20 @@ LOOK_AROUND_MS = 5
 def wall_clock_ms() -> int:
     """The wall clock in epoch ms."""
     return time.time_ns() // 1_000_000
+
+
+class StepClock:
+    """A clock that counts the scheduler's steps, one ms each: with a seed it makes a run repeat itself exactly.
+
+    Attributes:
+        now_ms: epoch ms; begins with the wall clock unless told otherwise.
+    """
+
+    def __init__(self, now_ms: int | None = None) -> None:
+        self.now_ms = wall_clock_ms() if now_ms is None else now_ms
+
+    def __call__(self) -> int:
+        return self.now_ms
 
 
 class Runnable(Protocol):
@@ -69,6 +83,7 @@ class Scheduler:
 
     def __init__(self, clock: Clock = wall_clock_ms, random: Random | None = None) -> None:
         self._clock = clock
+        self._steps = clock if isinstance(clock, StepClock) else None
         self._random = random
         self._slots: dict[int, _Slot] = {}
         self._ready: deque[_Slot] = deque()  # bounded by the number of tasks: each is queued at most once
@@ -153,6 +168,8 @@ class Scheduler:
             self._drain_woken()
         while self._calls:
             self._calls.popleft()()
+        if self._steps is not None:
+            self._steps.now_ms += 1
         now = self._clock()
         if now >= self._next_look_ms:
             self._look_around(now)
@@ -225,7 +242,10 @@ class Scheduler:
             deadlines.append(self._periodic_due_ms)
         if deadlines:
             timeout_s = min(timeout_s, max(0.0, (min(deadlines) - now) / 1000))
-        self._serve(self._poller.poll(timeout_s * 1000))
+        events = self._poller.poll(timeout_s * 1000)
+        if self._steps is not None and not events and deadlines:
+            self._steps.now_ms = max(self._steps.now_ms, min(deadlines))
+        self._serve(events)
         self._queue_due(self._clock())
 
     def _serve(self, events: list[tuple[int, int]]) -> None:

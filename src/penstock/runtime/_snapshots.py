@@ -43,6 +43,9 @@ class CoordinatorPort(Protocol):
     def task_finished(self, task: TaskKey, states: States) -> None:
         """A task has processed all its input."""
 
+    def task_stopped(self, task: TaskKey) -> None:
+        """A task has ended behind the barrier of a stop-with-savepoint."""
+
 
 class SnapshotAgent:
     """Owned by the thread that runs the tasks.
@@ -98,7 +101,10 @@ class SnapshotAgent:
 
     def on_finished(self, task: Task) -> None:
         """A task has processed all its input: its sinks' last work, and its part in checkpoints to come."""
-        states, prepared = capture(task, finished=not task.stopped_by_savepoint)
+        if task.stopped_by_savepoint:  # its state is in the savepoint; what it holds belongs to the job that goes on
+            self._port.task_stopped(task_key(task))
+            return
+        states, prepared = capture(task, finished=True)
         self._port.prepared(prepared)
         self._port.task_finished(task_key(task), states)
 

@@ -102,6 +102,10 @@ class _ControlPort:
         """A task has processed all its input."""
         self._control.control(("finished", task, states))
 
+    def task_stopped(self, task: TaskKey) -> None:
+        """A task has ended behind the barrier of a stop-with-savepoint."""
+        self._control.control(("stopped", task))
+
 
 class WorkerProcess:
     """One worker, in its own process after the fork. Owned by that process's main thread."""
