@@ -230,6 +230,10 @@ def decode_key(data: bytes, position: int = 0) -> tuple[Any, int]:
     """
     tag = data[position]
     position += 1
+    if tag == 6:  # the commonest
+        start = position + 4
+        end = start + int.from_bytes(data[position:start], "big")
+        return data[start:end].decode("utf-8", "surrogatepass"), end
     if tag <= 2:
         return (None, False, True)[tag], position
     if tag in (3, 5, 13):
@@ -244,8 +248,6 @@ def decode_key(data: bytes, position: int = 0) -> tuple[Any, int]:
     payload = data[position:end]
     if tag == 4:
         return int.from_bytes(payload, "big", signed=True), end
-    if tag == 6:
-        return payload.decode("utf-8", "surrogatepass"), end
     if tag == 7:
         return bytes(payload), end
     if tag == 15:
