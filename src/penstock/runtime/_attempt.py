@@ -12,12 +12,12 @@ from penstock.graph import ExecutionGraph, ExecutionVertex, JobGraph
 from penstock.runtime._checkpoints import CheckpointCoordinator, TaskPort
 from penstock.runtime._deployment import Deployment, DeploymentSettings
 from penstock.runtime._elements import Barrier
-from penstock.runtime._grouped import GroupedInput
 from penstock.runtime._recovery import OperatorRecovery
 from penstock.runtime._results import Collector
 from penstock.runtime._scheduler import Clock, Scheduler
 from penstock.runtime._snapshots import SnapshotAgent, TaskKey, task_key
 from penstock.runtime._task import Task, TaskSettings
+from penstock.runtime.sort import ExternalSorter
 from penstock.runtime.state import BackendContext, HashMapBackend
 
 __all__ = ["Attempt", "InProcessAttempt", "JobFacts", "deployment_settings"]
@@ -135,7 +135,7 @@ def deployment_settings(facts: JobFacts, scheduler: Scheduler, agent: SnapshotAg
         clock=facts.clock,
         task=task,
         make_backend=lambda vertex, operator_id: _make_backend(facts, vertex, operator_id),
-        make_grouped=lambda vertex, inputs: GroupedInput(),
+        make_grouped=lambda vertex: _make_sorter(facts, vertex),
         take_split=facts.take_splits,
         wake=scheduler.wake,
         ready=scheduler.ready,
@@ -158,3 +158,8 @@ def _make_backend(facts: JobFacts, vertex: ExecutionVertex, operator_id: str) ->
         facts.clock,
     )
     return HashMapBackend(context)
+
+
+def _make_sorter(facts: JobFacts, vertex: ExecutionVertex) -> ExternalSorter:
+    """The sorted input of a keyed operator in BATCH mode, in the operator's managed memory."""
+    return ExternalSorter(64 << 20, ["/tmp"], vertex.name)

@@ -34,7 +34,6 @@ from penstock.graph import ChainedOperator, ExecutionGraph, ExecutionVertex, Job
 from penstock.runtime._chain import ChainNode
 from penstock.runtime._channels import Channel, InputGate
 from penstock.runtime._failure import UserFunctionError
-from penstock.runtime._grouped import GroupedInput
 from penstock.runtime._metrics import MetricRegistry, ScopedMetricGroup
 from penstock.runtime._outputs import (
     CollectOutput,
@@ -53,6 +52,7 @@ from penstock.runtime._timers import TimerService
 from penstock.runtime._watermarks import WatermarkGenerator
 from penstock.runtime.operators import create_operator
 from penstock.runtime.operators.base import Operator, OperatorContext
+from penstock.runtime.sort import ExternalSorter
 from penstock.runtime.state import StateKind, TableSpec
 
 __all__ = ["Deployment", "DeploymentSettings"]
@@ -81,7 +81,7 @@ class DeploymentSettings:
         seed: None for the fair order, else the seed of random interleavings.
         checkpointing: whether the job takes checkpoints.
         make_backend: creates the keyed state of a subtask: (vertex, operator id).
-        make_grouped: creates the grouped input of a BATCH subtask: (vertex, number of logical inputs).
+        make_grouped: creates the grouped input of a BATCH subtask: (vertex).
         take_split: gives the source splits of a subtask: (node id, subtask index).
         recovery: state to restore, by operator id, or None.
         wake: wakes a task from any thread.
@@ -97,7 +97,7 @@ class DeploymentSettings:
     clock: Clock
     task: TaskSettings
     make_backend: Callable[[ExecutionVertex, str], Any]
-    make_grouped: Callable[[ExecutionVertex, int], GroupedInput]
+    make_grouped: Callable[[ExecutionVertex], ExternalSorter]
     take_split: Callable[[int, int], Sequence[Any]]
     wake: Callable[[Task], None]
     ready: Callable[[Task], None]
@@ -242,7 +242,7 @@ class _TaskBuilder:
         else:
             gate = self._gate()
             if self._settings.batch_mode and any(node.key_of):
-                grouped = self._settings.make_grouped(vertex, len(head.node.transformation.inputs))
+                grouped = self._settings.make_grouped(vertex)
             elif self._settings.batch_mode and _is_broadcast(node.spec):
                 gate.preferred_input = 1
         task = Task(

@@ -19,10 +19,10 @@ from penstock.runtime._chain import ChainCompiler, ChainNode, Entry
 from penstock.runtime._channels import InputGate
 from penstock.runtime._elements import END_OF_DATA, Barrier, Batch, Element, EndOfData, Watermark, WatermarkStatus
 from penstock.runtime._failure import RecordFailure, UserFunctionError, chain_frame, describe_record
-from penstock.runtime._grouped import GroupedInput
 from penstock.runtime._outputs import BATCH_LIMIT, CollectOutput, Output, SinkOutput
 from penstock.runtime._scheduler import Clock
 from penstock.runtime.operators.base import MAX_WATERMARK, NO_TIMESTAMP, Timed
+from penstock.runtime.sort import ExternalSorter, Part
 from penstock.runtime.state import freeze_key
 
 __all__ = ["Task", "TaskSettings"]
@@ -95,7 +95,7 @@ class Task:
         reader: SourceReader | None = None,
         backend: Any = None,
         lifecycle: Lifecycle | None = None,
-        grouped: GroupedInput | None = None,
+        grouped: ExternalSorter | None = None,
     ) -> None:
         self.vertex = vertex
         self.head = head
@@ -546,7 +546,7 @@ class Task:
 
     # -- BATCH mode ------------------------------------------------------------------------------
 
-    def _run_grouped(self, grouped: GroupedInput) -> Iterator[bool]:
+    def _run_grouped(self, grouped: ExternalSorter) -> Iterator[bool]:
         """Keyed operators of BATCH mode: all input is sorted by key and time, then one key at a time is processed."""
         gate = self.gate
         assert gate is not None
@@ -560,41 +560,40 @@ class Task:
             if type(element) is Batch:
                 self.counters.records_in += len(element)
                 timestamps = element.timestamps or [NO_TIMESTAMP] * len(element)
-                grouped.add(index, self._keys_of(index, element), timestamps, element.values)
+                grouped.add(self._keys_of(index, element), timestamps, element.values, index)
                 yield True
-        for key, records in grouped.groups():
-            yield from self._group(key, records)
+        for key, parts in grouped.groups():
+            yield from self._group(key, parts)
             yield True
         yield from self._pass_watermark(self.head, MAX_WATERMARK)
 
-    def _group(self, key: Any, records: Iterator[tuple[int, Batch]]) -> Iterator[bool]:
+    def _group(self, key: Any, parts: Iterable[Part]) -> Iterator[bool]:
         if isinstance(self.head.spec, ReduceSpec):
-            yield from self._results(self.head, self._fold(records))
+            yield from self._results(self.head, self._fold(parts))
             return
-        for index, batch in records:
-            batch.keys = [key] * len(batch)
-            yield from self._records(index, batch)
+        for index, timestamps, values in parts:
+            yield from self._records(index, Batch(values, timestamps, [key] * len(values)))
             yield True
         yield from self._fire(self.head, MAX_WATERMARK)
         for service in self.timers.get(self.head.id, ()):
             service.current_watermark = NO_TIMESTAMP
         self.backend.clear()
 
-    def _fold(self, records: Iterator[tuple[int, Batch]]) -> Iterator[Timed]:
+    def _fold(self, parts: Iterable[Part]) -> Iterator[Timed]:
         """A reduce in BATCH mode emits the last value of each key only."""
         reduce = self.head.function
         assert reduce is not None
         held: Any = None
         first = True
         latest = NO_TIMESTAMP
-        for _, batch in records:
-            for value in batch.values:
+        for _, timestamps, values in parts:
+            for value in values:
                 try:
                     held = value if first else reduce(held, value)
                 except Exception as error:
                     raise RecordFailure(self.head.name, value, error) from error
                 first = False
-            latest = batch.timestamps[-1] if batch.timestamps else latest
+            latest = timestamps[-1]
         yield held, latest
 
     # -- end, checkpoints, failures --------------------------------------------------------------

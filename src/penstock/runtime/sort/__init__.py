@@ -6,6 +6,6 @@ comes from (`penstock.memory`) or what is done with a group (`penstock.runtime`)
 Start reading at `_sorter.py`.
 """
 
-from penstock.runtime.sort._sorter import ExternalSorter, SortStatistics
+from penstock.runtime.sort._sorter import ExternalSorter, Part, SortStatistics
 
-__all__ = ["ExternalSorter", "SortStatistics"]
+__all__ = ["ExternalSorter", "Part", "SortStatistics"]
