@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from penstock.errors import ConfigurationError, InvariantError
 from penstock.memory._limit_errors import ManagedFractionError, ManagedMemoryExhaustedError, MemoryLeakError
+from penstock.memory._managed_shares import USE_CASES, bytes_for_fraction, pages_for_fraction
 from penstock.memory._pages import MemoryPage
 from penstock.memory._shared_resources import SharedLease, SharedResources
 
@@ -29,7 +30,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-CONSUMERS = ("OPERATOR", "STATE_BACKEND", "PYTHON")
+CONSUMERS = USE_CASES
 """The consumer types of `taskmanager.memory.managed.consumer-weights`."""
 
 ROCKSDB_RESOURCE = "state-rocks-managed-memory"
@@ -266,6 +267,10 @@ class MemoryManager:
         """Reserved bytes that are held as Python objects: the heap meter counts them too."""
         return self._heap_bytes
 
+    def resident_bytes(self) -> int:
+        """What of the reserved bytes is in this process's memory: not what workers or idle shared resources have."""
+        return self._reserved_bytes - self._by_consumer["PYTHON"] - self._shared.idle_bytes()
+
     def bytes_for(self, fraction: float, owner: str, consumer: str) -> int:
         """The bytes of a fraction of the slot (Flink's `computeMemorySize`).
 
@@ -273,7 +278,7 @@ class MemoryManager:
             ManagedFractionError: the fraction is 0, because the consumer type has no weight, or outside (0, 1].
         """
         self._check_fraction(fraction, owner, consumer)
-        return int(float(self.total_bytes) * fraction)
+        return bytes_for_fraction(fraction, self.total_bytes)
 
     def pages_for(self, fraction: float, owner: str, consumer: str) -> int:
         """The whole pages of a fraction of the slot (Flink's `computeNumberOfPages`).
@@ -282,7 +287,7 @@ class MemoryManager:
             ManagedFractionError: as for `bytes_for`.
         """
         self._check_fraction(fraction, owner, consumer)
-        return min(int(float(self.total_bytes // self.page_size_bytes) * fraction), _INT_MAX)
+        return pages_for_fraction(fraction, self.total_bytes, self.page_size_bytes)
 
     def reserve(self, owner: str, size_bytes: int, consumer: str = "OPERATOR", *, on_heap: bool = False) -> Reservation:
         """Reserves bytes for an owner.
@@ -329,6 +334,7 @@ class MemoryManager:
         dispose: Callable[[T], None] | None = None,
         *,
         consumer: str = "STATE_BACKEND",
+        usage: Callable[[T], int] | None = None,
     ) -> SharedLease[T]:
         """A share in a resource of the slot: the first lease reserves and creates it, the last frees both.
 
@@ -339,6 +345,7 @@ class MemoryManager:
             create: makes it from its size in bytes.
             dispose: frees it.
             consumer: the consumer type that pays.
+            usage: reads the bytes it really uses, for the ledger; from any thread.
 
         Raises:
             ManagedMemoryExhaustedError: it does not fit; nothing was reserved.
@@ -348,7 +355,7 @@ class MemoryManager:
         def reserve(bytes_: int) -> Callable[[], None]:
             return self.reserve(name, bytes_, consumer).release
 
-        return self._shared.lease(name, owner, size_bytes, create, dispose, reserve)
+        return self._shared.lease(name, owner, size_bytes, create, dispose, reserve, usage)
 
     def lease_external(
         self,

@@ -110,6 +110,11 @@ class NetworkBufferPool:
         """The most buffers ever handed out."""
         return self._peak_buffers
 
+    @property
+    def touched_buffers(self) -> int:
+        """Segments that were ever handed out as memory: the kernel has given memory to these only."""
+        return self._fresh_segment
+
     def check(self, owner: str, required_buffers: int) -> None:
         """Whether all that a task or job will ask for fits, before any of it is asked for.
 

@@ -20,8 +20,9 @@ class _Entry:
 
     resource: Any
     size_bytes: int
-    dispose: Callable[[Any], None] | None
     unreserve: Callable[[], None] | None
+    dispose: Callable[[Any], None] | None = None
+    usage: Callable[[Any], int] | None = None
     owners: list[str] = field(default_factory=list)
 
 
@@ -83,6 +84,7 @@ class SharedResources:
         create: Callable[[int], T],
         dispose: Callable[[T], None] | None = None,
         reserve: Callable[[int], Callable[[], None]] | None = None,
+        usage: Callable[[T], int] | None = None,
     ) -> SharedLease[T]:
         """A share in the resource called `name`, which is created if nobody has one yet.
 
@@ -93,6 +95,7 @@ class SharedResources:
             create: makes the resource from its size in bytes. May not ask for shared resources itself.
             dispose: frees the resource when the last lease is given up.
             reserve: takes `size_bytes` from a budget before `create` is called, and returns how to give them back.
+            usage: reads how many bytes the resource really uses, from any thread.
 
         Raises:
             Exception: whatever `reserve` or `create` raises; nothing stays reserved.
@@ -100,7 +103,9 @@ class SharedResources:
         with self._lock:
             entry = self._entries.get(name)
             if entry is None:
-                entry = self._create(size_bytes, create, dispose, reserve)
+                entry = self._create(size_bytes, create, reserve)
+                entry.dispose = dispose
+                entry.usage = usage
                 self._entries[name] = entry
             entry.owners.append(owner)
             return SharedLease(self, name, owner, entry.resource, entry.size_bytes)
@@ -110,11 +115,16 @@ class SharedResources:
         with self._lock:
             return {name: (entry.size_bytes, tuple(entry.owners)) for name, entry in self._entries.items()}
 
+    def idle_bytes(self) -> int:
+        """What the living resources were given and do not use now, of those that tell."""
+        with self._lock:
+            entries = [(entry.size_bytes, entry.usage, entry.resource) for entry in self._entries.values()]
+        return sum(max(0, size_bytes - usage(resource)) for size_bytes, usage, resource in entries if usage is not None)
+
     @staticmethod
     def _create(
         size_bytes: int,
         create: Callable[[int], T],
-        dispose: Callable[[T], None] | None,
         reserve: Callable[[int], Callable[[], None]] | None,
     ) -> _Entry:
         unreserve = reserve(size_bytes) if reserve is not None else None
@@ -124,7 +134,7 @@ class SharedResources:
             if unreserve is not None:
                 unreserve()
             raise
-        return _Entry(resource, size_bytes, dispose, unreserve)
+        return _Entry(resource, size_bytes, unreserve)
 
     def _leave(self, name: str, owner: str) -> None:
         with self._lock:
