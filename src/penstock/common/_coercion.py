@@ -10,7 +10,7 @@ import datetime
 from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
 from struct import Struct
-from typing import Any
+from typing import Any, NamedTuple
 
 from penstock.common.time import Instant
 from penstock.common.typeinfo import (
@@ -45,36 +45,38 @@ def coercer_for(type_info: TypeInformation | None) -> Coercer | None:
 
     The function raises the errors PyFlink's coders raise: TypeError, OverflowError, AttributeError.
     """
-    return _coercer(type_info, _row_coercer)
+    return _coercer(type_info, _STRICT)
 
 
 def collection_coercer_for(type_info: TypeInformation | None) -> Coercer | None:
-    """The same for elements of `from_collection`, where a ROW may come as a tuple, list, dict or object."""
-    return _coercer(type_info, _lenient_row_coercer)
+    """The same for elements of `from_collection`: ROW takes a tuple, list, dict or object, TUPLE a list as well."""
+    return _coercer(type_info, _LENIENT)
 
 
-RowCoercer = Callable[[list[str], Sequence[Coercer | None]], Coercer]
+class _Composites(NamedTuple):
+    """The makers of coercers for types with fields."""
+
+    row: Callable[[list[str], Sequence[Coercer | None]], Coercer]
+    tuple_: Callable[[Sequence[Coercer | None]], Coercer]
 
 
-def _coercer(type_info: TypeInformation | None, for_row: RowCoercer) -> Coercer | None:
+def _coercer(type_info: TypeInformation | None, make: _Composites) -> Coercer | None:
     if isinstance(type_info, BasicTypeInfo):
         bits = _INTEGER_BITS.get(type_info.basic_type)
         return _BASIC[type_info.basic_type] if bits is None else _integer_coercer(type_info, bits)
     if isinstance(type_info, TupleTypeInfo):
-        return _tuple_coercer([_coercer(field, for_row) for field in type_info.get_field_types()])
+        return make.tuple_([_coercer(field, make) for field in type_info.get_field_types()])
     if isinstance(type_info, RowTypeInfo):
-        return _row_coercer(
-            type_info.get_field_names(), [_coercer(field, for_row) for field in type_info.get_field_types()]
-        )
+        return make.row(type_info.get_field_names(), [_coercer(field, make) for field in type_info.get_field_types()])
     if isinstance(type_info, (PrimitiveArrayTypeInfo, BasicArrayTypeInfo, ObjectArrayTypeInfo)):
         primitive = isinstance(type_info, PrimitiveArrayTypeInfo)
-        return _bytes_or_list_coercer(type_info.element_type, for_row, may_be_bytes=primitive)
+        return _bytes_or_list_coercer(type_info.element_type, make, may_be_bytes=primitive)
     if isinstance(type_info, ListTypeInfo):
-        return _bytes_or_list_coercer(type_info.elem_type, for_row, may_be_bytes=True)
+        return _bytes_or_list_coercer(type_info.elem_type, make, may_be_bytes=True)
     if isinstance(type_info, MapTypeInfo):
-        return _map_coercer(_coercer(type_info.key_type, for_row), _coercer(type_info.value_type, for_row))
+        return _map_coercer(_coercer(type_info.key_type, make), _coercer(type_info.value_type, make))
     if isinstance(type_info, ExternalTypeInfo):
-        return _coercer(type_info.type_info, for_row)
+        return _coercer(type_info.type_info, make)
     if isinstance(type_info, LocalTimeTypeInfo):
         return _LOCAL[type_info.time_type]
     return _SQL.get(type(type_info))
@@ -291,8 +293,21 @@ def _lenient_row_coercer(names: list[str], fields: Sequence[Coercer | None]) -> 
     return coerce
 
 
-def _bytes_or_list_coercer(element_type: TypeInformation, for_row: RowCoercer, may_be_bytes: bool) -> Coercer:
-    element = _coercer(element_type, for_row)
+def _lenient_tuple_coercer(fields: Sequence[Coercer | None]) -> Coercer:
+    strict = _tuple_coercer(fields)
+
+    def coerce(value: Any) -> Any:
+        return strict(tuple(value) if isinstance(value, list) else value)
+
+    return coerce
+
+
+_STRICT = _Composites(_row_coercer, _tuple_coercer)
+_LENIENT = _Composites(_lenient_row_coercer, _lenient_tuple_coercer)
+
+
+def _bytes_or_list_coercer(element_type: TypeInformation, make: _Composites, may_be_bytes: bool) -> Coercer:
+    element = _coercer(element_type, make)
     if may_be_bytes and isinstance(element_type, BasicTypeInfo) and element_type.basic_type is BasicType.BYTE:
         return _bytes
     return _list_coercer(element)

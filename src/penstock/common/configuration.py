@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from penstock.conf import BOOLEAN, DOUBLE, LONG
-from penstock.conf._types import printed
+from penstock.conf import BOOLEAN, DOUBLE, LONG, printed
 from penstock.errors import ConfigurationError, UnsupportedFeatureError
 
 __all__ = ["Configuration"]
@@ -25,6 +24,13 @@ class Configuration:
                 "Use Configuration() and its setters."
             )
         self._values: dict[str, Any] = dict(other._values) if other is not None else {}
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> Configuration:
+        """A configuration with these values (PyFlink after 2.2)."""
+        configuration = Configuration()
+        configuration._values.update(values)
+        return configuration
 
     def get_string(self, key: str, default_value: str) -> str:
         """The value as text."""
@@ -150,7 +156,7 @@ class Configuration:
         return Configuration(self)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Configuration) and self.to_dict() == other.to_dict()
+        return isinstance(other, Configuration) and self._values == other._values
 
     def __hash__(self) -> int:
         return hash(frozenset(self.to_dict().items()))

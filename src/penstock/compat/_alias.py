@@ -101,7 +101,7 @@ def install() -> None:
 
     Modules of a real PyFlink that were imported already are set aside until `uninstall`.
     """
-    global _finder  # noqa: PLW0603  (the import system is one a process)
+    global _finder
     if _finder is not None:
         return
     stand_ins = dict(STAND_INS)
@@ -115,7 +115,7 @@ def install() -> None:
 
 def uninstall() -> None:
     """Undoes `install`; for tests. Objects that were imported stay usable."""
-    global _finder  # noqa: PLW0603
+    global _finder
     if _finder is None:
         return
     sys.meta_path.remove(_finder)

@@ -27,6 +27,6 @@ def launch_gateway() -> NoReturn:
     get_gateway()
 
 
-def import_flink_view(gateway: Any) -> NoReturn:
+def import_flink_view(gateway: Any) -> NoReturn:  # noqa: ARG001  (PyFlink's signature)
     """Raises UnsupportedFeatureError: there is no JVM."""
     get_gateway()

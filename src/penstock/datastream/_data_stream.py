@@ -328,6 +328,7 @@ class DataStream(OperatorSettings):
         if limit is not None and limit <= 0:
             raise ValueError(f"Limit must be greater than 0, got {limit}")
         collector = self._sink_transformation("Data stream collect sink", CollectSpec(limit))
+        collector.parallelism = 1
         return self._env._collect(collector, job_execution_name, limit)
 
     def cache(self) -> CachedDataStream:

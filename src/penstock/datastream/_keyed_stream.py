@@ -174,13 +174,16 @@ class KeyedStream(DataStream):
         from penstock.datastream._transformations import MapSpec
 
         to_row = UserFunction(KeyWithElement(self._key_selector.load()))
+        origin = self._origin_stream
+        # As parallel as what it reads, so that it changes nothing about the order of the elements.
+        parallelism = origin._edges[0].source.parallelism if len(origin._edges) == 1 else self._env.get_parallelism()
         operator = Transformation(
             ROWS,
             MapSpec(to_row),
-            (self._origin_stream._edges,),
+            (origin._edges,),
             (None,),
             output_type=self.get_type(),
-            parallelism=self._env.get_parallelism(),
+            parallelism=parallelism,
         )
         return DataStream(self._env, (InputEdge(operator),), operator.output_type, operator)
 

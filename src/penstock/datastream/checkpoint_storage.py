@@ -164,6 +164,11 @@ def checkpoint_storage_of(configuration: Configuration) -> CheckpointStorage | N
     return JobManagerCheckpointStorage(directory) if kind == "jobmanager" else None
 
 
+def _from_j_checkpoint_storage(j_checkpoint_storage: Any) -> CheckpointStorage | None:
+    """PyFlink's access to the JVM: None for None, else raises UnsupportedFeatureError."""
+    return None if j_checkpoint_storage is None else CustomCheckpointStorage(j_checkpoint_storage)
+
+
 def _normalized(path: str) -> str:
     """As Flink's `Path` writes it: without a slash at the end."""
     return path.rstrip("/") or "/"

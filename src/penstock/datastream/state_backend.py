@@ -164,6 +164,11 @@ def state_backend_of(configuration: Configuration) -> StateBackend | None:
     return HashMapStateBackend()
 
 
+def _from_j_state_backend(j_state_backend: Any) -> StateBackend | None:
+    """PyFlink's access to the JVM: None for None, else raises UnsupportedFeatureError."""
+    return None if j_state_backend is None else CustomStateBackend(j_state_backend)
+
+
 # Names of Flink 1.x: backend and checkpoint storage in one.
 
 
