@@ -8,6 +8,7 @@ that it can be recorded from one engine and compared with the other.
 
 from __future__ import annotations
 
+import ast
 import re
 import traceback
 from collections.abc import Callable
@@ -60,6 +61,14 @@ def case(**options: Any) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any
         return function
 
     return mark
+
+
+def case_names(path: Path) -> list[str]:
+    """The names of a program's cases, without running it."""
+    functions = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)]
+    return [
+        each.name for each in functions if any(ast.unparse(mark).startswith("case(") for mark in each.decorator_list)
+    ]
 
 
 def load_program(path: Path) -> dict[str, Case]:

@@ -5,11 +5,22 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from semantics_case import EXPECTED, PROGRAMS, Case, arrange_lines, error_text, load_program, new_environment, run_case
+from semantics_case import (
+    EXPECTED,
+    PROGRAMS,
+    Case,
+    arrange_lines,
+    case_names,
+    error_text,
+    load_program,
+    new_environment,
+    run_case,
+)
 
 import penstock.compat
 
@@ -18,12 +29,18 @@ penstock.compat.install()
 
 def all_cases() -> Iterator[Any]:
     for path in sorted(PROGRAMS.glob("*.py")):
-        for each in load_program(path).values():
-            yield pytest.param(path, each, id=f"{path.stem}:{each.name}")
+        for name in case_names(path):
+            yield pytest.param(path, name, id=f"{path.stem}:{name}")
 
 
-@pytest.mark.parametrize(("path", "this"), all_cases())
-def test_case(path: Path, this: Case, capfd: pytest.CaptureFixture[str]) -> None:
+@cache
+def program(path: Path) -> dict[str, Case]:
+    return load_program(path)
+
+
+@pytest.mark.parametrize(("path", "name"), list(all_cases()))
+def test_case(path: Path, name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    this = program(path)[name]
     if this.error is not None and this.better is None:
         with pytest.raises(Exception) as caught:  # noqa: PT011 - the pattern is looked for in the causes, too
             run_case(this, new_environment(this))
@@ -46,7 +63,7 @@ def recorded_answer(path: Path, this: Case) -> Any:
 def test_recorded_failures_are_those_expected(path: Path) -> None:
     """PyFlink failed where a case says that both engines fail, with the text it names, and nowhere else."""
     recorded = json.loads((EXPECTED / f"{path.stem}.json").read_text())
-    for each in load_program(path).values():
+    for each in program(path).values():
         if not each.record:
             assert each.better is not None
             assert each.why
