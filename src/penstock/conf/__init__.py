@@ -43,7 +43,12 @@ if TYPE_CHECKING:
     from penstock.conf._execution_options import ExecutionOptions
     from penstock.conf._files import configuration_from_yaml, read_configuration_file
     from penstock.conf._jobmanager_options import JobManagerOptions
-    from penstock.conf._loading import configuration_from_flags, load_configuration, unknown_key_warnings
+    from penstock.conf._loading import (
+        LoadedConfiguration,
+        configuration_from_flags,
+        load_configuration,
+        unknown_key_warnings,
+    )
     from penstock.conf._managed_memory_options import ManagedMemoryOptions
     from penstock.conf._network_options import NetworkOptions
     from penstock.conf._pipeline_options import PipelineOptions, PythonOptions
@@ -71,6 +76,7 @@ __all__ = [
     "ConfigurationFileError",
     "ExecutionOptions",
     "JobManagerOptions",
+    "LoadedConfiguration",
     "ManagedMemoryOptions",
     "MemorySize",
     "MemorySizeError",
@@ -109,6 +115,7 @@ __all__ = [
 
 
 _MODULE_OF = {
+    "LoadedConfiguration": "_loading",
     "configuration_from_environment": "_environment",
     "configuration_from_flags": "_loading",
     "configuration_from_yaml": "_files",

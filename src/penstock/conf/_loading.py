@@ -7,13 +7,20 @@ import os
 from penstock.conf._configuration import FLAG, Configuration
 from penstock.conf._environment import configuration_from_environment
 from penstock.conf._errors import ConfigurationFileError
+from penstock.conf._record import Record
 from penstock.errors import ConfigurationError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["configuration_from_flags", "find_configuration_file", "load_configuration", "unknown_key_warnings"]
+__all__ = [
+    "LoadedConfiguration",
+    "configuration_from_flags",
+    "find_configuration_file",
+    "load_configuration",
+    "unknown_key_warnings",
+]
 
 _GONE_IN_FLINK_2 = {
     "taskmanager.heap.size": "taskmanager.memory.flink.size",
@@ -33,20 +40,29 @@ _GONE_IN_FLINK_2 = {
 """Keys of older Flink versions that Flink 2 ignores -> what took their place."""
 
 
+class LoadedConfiguration(Record):
+    """What `load_configuration` found.
+
+    Attributes:
+        configuration: the values, each with its source.
+        warnings: sentences to print.
+    """
+
+    configuration: Configuration
+    warnings: tuple[str, ...]
+
+
 def load_configuration(
     conf_dir: str | None = None,
     flags: Iterable[str] = (),
     environment: Mapping[str, str] | None = None,
-) -> tuple[Configuration, list[str]]:
-    """Loads the configuration of a process.
+) -> LoadedConfiguration:
+    """Loads the configuration of a process, later sources over earlier ones.
 
     Args:
         conf_dir: the configuration folder, or a file; else the environment's `FLINK_CONF_DIR`; else no file is read.
         flags: `-D` values, `key=value`.
         environment: environment variables; those of the process when not given.
-
-    Returns:
-        The configuration, each value with its source, and warnings to print.
 
     Raises:
         ConfigurationFileError: a file or `FLINK_PROPERTIES` cannot be read.
@@ -68,7 +84,7 @@ def load_configuration(
     configuration.update(from_environment)
     warnings += environment_warnings
     configuration.update(configuration_from_flags(flags))
-    return configuration, warnings
+    return LoadedConfiguration(configuration, tuple(warnings))
 
 
 def find_configuration_file(folder: str) -> tuple[str, list[str]]:
