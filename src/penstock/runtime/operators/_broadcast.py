@@ -211,7 +211,13 @@ def _value_type(descriptor: MapStateDescriptor) -> Any:
 
 
 class BroadcastProcessOperator(UntimedFunctionOperator):
-    """A BroadcastProcessFunction; the second input is the broadcast one."""
+    """A BroadcastProcessFunction; the second input is the broadcast one.
+
+    Attributes:
+        snapshot_is_same_everywhere: True: after a recovery each subtask needs one of the snapshots, whichever.
+    """
+
+    snapshot_is_same_everywhere = True
 
     def __init__(self, function: UserFunction, descriptors: Iterable[MapStateDescriptor]) -> None:
         super().__init__(function)
@@ -237,7 +243,13 @@ class BroadcastProcessOperator(UntimedFunctionOperator):
 
 
 class KeyedBroadcastProcessOperator(TimedFunctionOperator):
-    """A KeyedBroadcastProcessFunction; the second input is the broadcast one and has no key."""
+    """A KeyedBroadcastProcessFunction; the second input is the broadcast one and has no key.
+
+    Attributes:
+        snapshot_is_same_everywhere: True: after a recovery each subtask needs one of the snapshots, whichever.
+    """
+
+    snapshot_is_same_everywhere = True
 
     def __init__(self, function: UserFunction, descriptors: Iterable[MapStateDescriptor]) -> None:
         super().__init__(function)

@@ -86,7 +86,7 @@ class TriggerContext(Trigger.OnMergeContext):
         if not self.merged_windows:
             return
         state = self.get_partitioned_state(state_descriptor)
-        merge = getattr(state, "merge", None)
+        merge = getattr(state, "merge_namespaces", None)
         if merge is None:
             raise StateNotMergeableError(
                 "The given state descriptor does not refer to a mergeable state (MergingState): "
