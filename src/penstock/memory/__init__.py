@@ -12,6 +12,11 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from penstock.memory._local import UNLIMITED_BYTES as UNLIMITED_BYTES
+    from penstock.memory._manager import Reservation as Reservation
+    from penstock.memory._network_pool import NetworkBufferPool as NetworkBufferPool
+    from penstock.memory._manager import MemoryManager as MemoryManager
+    from penstock.memory._credit_gate import CreditGate as CreditGate
     from penstock.memory._explain import Derivation as Derivation
     from penstock.memory._explain import derivations_of as derivations_of
     from penstock.memory._explain import remark_text as remark_text
@@ -45,6 +50,11 @@ if TYPE_CHECKING:
     from penstock.memory._taskmanager import plan_task_manager as plan_task_manager
 
 _MODULE_OF = {
+    "UNLIMITED_BYTES": "_local",
+    "Reservation": "_manager",
+    "NetworkBufferPool": "_network_pool",
+    "MemoryManager": "_manager",
+    "CreditGate": "_credit_gate",
     "COMPONENT_NAMES": "_model_errors",
     "Derivation": "_explain",
     "Gate": "_network_need",

@@ -9,14 +9,16 @@ from typing import Any, Protocol
 
 from penstock.conf import Configuration, ExecutionOptions
 from penstock.graph import ExecutionGraph, ExecutionVertex, JobGraph
+from penstock.memory import LocalPlan, TaskManagerPlan
 from penstock.runtime._checkpoints import CheckpointCoordinator, TaskPort
 from penstock.runtime._deployment import Deployment, DeploymentSettings
 from penstock.runtime._elements import Barrier
+from penstock.runtime._memory_use import JobMemory
 from penstock.runtime._recovery import OperatorRecovery
 from penstock.runtime._results import Collector
 from penstock.runtime._scheduler import Clock, Scheduler
 from penstock.runtime._snapshots import SnapshotAgent, TaskKey, task_key
-from penstock.runtime._task import Task, TaskSettings
+from penstock.runtime._task import Lifecycle, Task, TaskSettings
 from penstock.runtime.sort import ExternalSorter
 from penstock.runtime.state import BackendContext, HashMapBackend
 
@@ -35,6 +37,7 @@ class JobFacts:
         splits: planned splits of each source, by node id.
         recovery: state to restore, by operator id.
         checkpointing: whether checkpoints are taken.
+        plan: the memory plan it runs under.
         background: gives the thread that writes checkpoints.
     """
 
@@ -45,6 +48,7 @@ class JobFacts:
     recovery: Callable[[str], OperatorRecovery | None]
     checkpointing: bool
     background: Callable[[], Executor]
+    plan: LocalPlan | TaskManagerPlan
     splits: dict[int, list[Any]] = field(default_factory=dict)
 
     def take_splits(self, node_id: int, subtask_index: int) -> Sequence[Any]:
@@ -80,7 +84,8 @@ class InProcessAttempt:
         collectors: Mapping[int, Collector],
     ) -> None:
         self._agent = SnapshotAgent(coordinator, facts.background, scheduler.submit)
-        settings = deployment_settings(facts, scheduler, self._agent)
+        self._memory = JobMemory(facts.conf, facts.plan, facts.graph, batch=facts.batch_mode)
+        settings = deployment_settings(facts, scheduler, self._agent, self._memory)
         settings.stage = lambda node_id, index: collectors[node_id].stage(index)
         self._deployment = Deployment(ExecutionGraph.of(facts.graph, number), settings)
         for task in self.tasks:
@@ -111,8 +116,10 @@ class InProcessAttempt:
             task.cancel_barrier(checkpoint_id)
 
     def stop(self) -> None:
-        """Gives up snapshots under way; the scheduler's end cancels the tasks."""
+        """The tasks have ended: gives up snapshots under way, and proves that all memory came back."""
         self._agent.stop()
+        self._deployment.discard()
+        self._memory.close()
 
     def _wake_collecting(self, scheduler: Scheduler) -> None:
         for task in self.tasks:
@@ -120,7 +127,9 @@ class InProcessAttempt:
                 scheduler.ready(task)
 
 
-def deployment_settings(facts: JobFacts, scheduler: Scheduler, agent: SnapshotAgent) -> DeploymentSettings:
+def deployment_settings(
+    facts: JobFacts, scheduler: Scheduler, agent: SnapshotAgent, memory: JobMemory
+) -> DeploymentSettings:
     """How tasks are deployed on a scheduler of any process of the job."""
     conf = facts.conf
     timeout = conf.get(ExecutionOptions.BUFFER_TIMEOUT)
@@ -134,8 +143,11 @@ def deployment_settings(facts: JobFacts, scheduler: Scheduler, agent: SnapshotAg
     return DeploymentSettings(
         clock=facts.clock,
         task=task,
-        make_backend=lambda vertex, operator_id: _make_backend(facts, vertex, operator_id),
-        make_grouped=lambda vertex: _make_sorter(facts, vertex),
+        make_backend=lambda vertex, operator_id, lifecycle: _make_backend(
+            facts, memory, vertex, operator_id, lifecycle
+        ),
+        make_grouped=lambda vertex, lifecycle: _make_sorter(memory, vertex, lifecycle),
+        open_gate=memory.open_gate,
         take_split=facts.take_splits,
         wake=scheduler.wake,
         ready=scheduler.ready,
@@ -147,7 +159,10 @@ def deployment_settings(facts: JobFacts, scheduler: Scheduler, agent: SnapshotAg
     )
 
 
-def _make_backend(facts: JobFacts, vertex: ExecutionVertex, operator_id: str) -> Any:
+def _make_backend(
+    facts: JobFacts, memory: JobMemory, vertex: ExecutionVertex, operator_id: str, lifecycle: Lifecycle
+) -> Any:
+    """The keyed state of a subtask."""
     job_vertex = vertex.vertex
     context = BackendContext(
         operator_id,
@@ -157,9 +172,14 @@ def _make_backend(facts: JobFacts, vertex: ExecutionVertex, operator_id: str) ->
         job_vertex.max_parallelism,
         facts.clock,
     )
-    return HashMapBackend(context)
+    backend = HashMapBackend(context)
+    lifecycle.release.append(backend.close)
+    return backend
 
 
-def _make_sorter(facts: JobFacts, vertex: ExecutionVertex) -> ExternalSorter:
+def _make_sorter(memory: JobMemory, vertex: ExecutionVertex, lifecycle: Lifecycle) -> ExternalSorter:
     """The sorted input of a keyed operator in BATCH mode, in the operator's managed memory."""
-    return ExternalSorter(64 << 20, ["/tmp"], vertex.name)
+    reservation = memory.reserve_sort(vertex.vertex.id, vertex.subtask_index, vertex.name)
+    sorter = ExternalSorter(reservation.size_bytes, memory.tmp_dirs, vertex.name)
+    lifecycle.release += [sorter.close, reservation.release]
+    return sorter

@@ -10,9 +10,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from random import Random
+from typing import TYPE_CHECKING
 
 from penstock.runtime._elements import Barrier, Batch, Element, EndOfData, Watermark, WatermarkStatus
 from penstock.runtime.operators.base import NO_TIMESTAMP
+
+if TYPE_CHECKING:
+    from penstock.memory import CreditGate
 
 __all__ = ["Channel", "InputGate"]
 
@@ -22,15 +26,17 @@ class Channel:
 
     Attributes:
         credits: batches that may still be put before one must be taken.
+        gate: the network memory that its exchange's batches are accounted in, or None.
         on_data: called when an element arrives in an empty channel (wakes the consumer).
         on_credit: called when credit returns to a channel that had none (wakes the producer).
     """
 
-    __slots__ = ("credits", "input_index", "on_credit", "on_data", "queue")
+    __slots__ = ("credits", "gate", "input_index", "on_credit", "on_data", "queue")
 
     def __init__(self, capacity: int, input_index: int) -> None:
         self.queue: deque[Element] = deque()  # bounded by credits: see put
         self.credits = capacity
+        self.gate: CreditGate | None = None
         self.input_index = input_index
         self.on_data: Callable[[], None] = _nothing
         self.on_credit: Callable[[], None] = _nothing
@@ -39,6 +45,8 @@ class Channel:
         """Appends an element; a batch takes a credit, into overdraft if its producer could not stop midway."""
         if type(element) is Batch:
             self.credits -= 1
+            if self.gate is not None:
+                self.gate.charge()
         self.queue.append(element)
         if len(self.queue) == 1:
             self.on_data()
@@ -47,10 +55,24 @@ class Channel:
         """Removes the first element and returns its credit."""
         element = self.queue.popleft()
         if type(element) is Batch:
-            self.credits += 1
-            if self.credits == 1:
-                self.on_credit()
+            self.give_credit(1)
         return element
+
+    def give_credit(self, count: int) -> None:
+        """Batches were taken: the producer may send as many more."""
+        starved = self.credits <= 0
+        self.credits += count
+        if self.gate is not None:
+            starved = starved or not self.gate.available
+            self.gate.release(count)
+        if starved:
+            self.on_credit()
+
+    def discard(self) -> None:
+        """The job's attempt is over: gives back what batches in flight hold."""
+        if self.gate is not None:
+            self.gate.release(sum(type(element) is Batch for element in self.queue))
+        self.queue.clear()
 
 
 def _nothing() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from penstock.common._values import coercer_for, print_text
 from penstock.datastream._transformations import (
@@ -55,6 +55,9 @@ from penstock.runtime.operators.base import Operator, OperatorContext
 from penstock.runtime.sort import ExternalSorter
 from penstock.runtime.state import StateKind, TableSpec
 
+if TYPE_CHECKING:
+    from penstock.memory import CreditGate
+
 __all__ = ["Deployment", "DeploymentSettings"]
 
 REDUCE_STATE = "_op_state"
@@ -80,7 +83,7 @@ class DeploymentSettings:
         credits: batches in flight a channel.
         seed: None for the fair order, else the seed of random interleavings.
         checkpointing: whether the job takes checkpoints.
-        make_backend: creates the keyed state of a subtask: (vertex, operator id).
+        make_backend: creates the keyed state of a subtask: (vertex, operator id, the lifecycle to add its end to).
         make_grouped: creates the grouped input of a BATCH subtask: (vertex).
         take_split: gives the source splits of a subtask: (node id, subtask index).
         recovery: state to restore, by operator id, or None.
@@ -91,14 +94,16 @@ class DeploymentSettings:
         worker: this process.
         outgoing: creates the channel to a subtask of another worker: (its worker, channel number, input index).
         incoming: creates the channel from a subtask of another worker, likewise.
+        open_gate: the network memory of a partition: (owner, channels).
         print_lock: held while lines are printed, so that processes do not mix theirs.
     """
 
     clock: Clock
     task: TaskSettings
-    make_backend: Callable[[ExecutionVertex, str], Any]
-    make_grouped: Callable[[ExecutionVertex], ExternalSorter]
+    make_backend: Callable[[ExecutionVertex, str, Lifecycle], Any]
+    make_grouped: Callable[[ExecutionVertex, Lifecycle], ExternalSorter]
     take_split: Callable[[int, int], Sequence[Any]]
+    open_gate: Callable[[str, int], CreditGate]
     wake: Callable[[Task], None]
     ready: Callable[[Task], None]
     batch_mode: bool = False
@@ -131,6 +136,7 @@ class Deployment:
         self._ends: list[tuple[Channel, tuple[int, int] | None, tuple[int, int] | None]] = []
         self.metrics = MetricRegistry()
         self._connect_all()
+        self._open_gates()
         self.tasks = [
             _TaskBuilder(self, vertex, settings).build()
             for vertex in graph.vertices
@@ -169,6 +175,22 @@ class Deployment:
         if to_here:
             self._inputs.setdefault(consumer, []).append(channel)
         self._ends.append((channel, producer if from_here else None, consumer if to_here else None))
+
+    def _open_gates(self) -> None:
+        """Every partition's batches are accounted in network memory."""
+        edges = {id(edge): edge for vertex in self._graph.job.vertices.values() for edge in vertex.inputs}
+        for (edge_id, source), channels in self._outputs.items():
+            producer = self._graph.job.vertices[edges[edge_id].source]
+            owner = f"{producer.name} ({source + 1}/{producer.parallelism})"
+            gate = self._settings.open_gate(owner, len(channels))
+            for channel in channels:
+                channel.gate = gate
+
+    def discard(self) -> None:
+        """The attempt is over: gives back what batches in flight hold."""
+        for channel, producer, _ in self._ends:
+            if producer is not None:
+                channel.discard()
 
     def channels_from(self, edge: JobEdge, subtask: int) -> list[Channel]:
         """The channels of an exchange that a producing subtask writes, by consumer."""
@@ -242,7 +264,7 @@ class _TaskBuilder:
         else:
             gate = self._gate()
             if self._settings.batch_mode and any(node.key_of):
-                grouped = self._settings.make_grouped(vertex)
+                grouped = self._settings.make_grouped(vertex, self._lifecycle)
             elif self._settings.batch_mode and _is_broadcast(node.spec):
                 gate.preferred_input = 1
         task = Task(
@@ -362,7 +384,7 @@ class _TaskBuilder:
     def _backend(self, head: ChainedOperator) -> Any:
         if not head.node.is_keyed:
             return None
-        return self._settings.make_backend(self._vertex, head.node.operator_id)
+        return self._settings.make_backend(self._vertex, head.node.operator_id, self._lifecycle)
 
     # -- ends ------------------------------------------------------------------------------------
 

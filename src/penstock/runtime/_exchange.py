@@ -154,10 +154,11 @@ class Peer:
 class OutgoingChannel(Channel):
     """The producer's end of a channel to a subtask in another process."""
 
-    __slots__ = ("_number", "_peer")
+    __slots__ = ("_capacity", "_number", "_peer")
 
     def __init__(self, capacity: int, input_index: int, number: int, peer: Peer) -> None:
         super().__init__(capacity, input_index)
+        self._capacity = capacity
         self._number = number
         self._peer = peer
 
@@ -165,16 +166,16 @@ class OutgoingChannel(Channel):
         """Sends an element; a batch takes a credit."""
         if type(element) is Batch:
             self.credits -= 1
+            if self.gate is not None:
+                self.gate.charge()
             self._peer.send(Frame.BATCH, self._number, dumps((element.values, element.timestamps, element.keys)))
         else:
             self._peer.send(Frame.EVENT, self._number, dumps(element))
 
-    def credit(self, count: int) -> None:
-        """The consumer has taken batches."""
-        was_empty = self.credits <= 0
-        self.credits += count
-        if was_empty and self.credits > 0:
-            self.on_credit()
+    def discard(self) -> None:
+        """The attempt is over: what the consumer had not taken is lost with it."""
+        if self.gate is not None:
+            self.gate.release(self._capacity - self.credits)
 
 
 class IncomingChannel(Channel):

@@ -23,6 +23,7 @@ from penstock.runtime._attempt import Attempt, InProcessAttempt, JobFacts
 from penstock.runtime._checkpoints import CheckpointCoordinator, CheckpointError, SavepointRequest
 from penstock.runtime._elements import Barrier
 from penstock.runtime._job_checkpoints import JobCheckpoints
+from penstock.runtime._memory_use import memory_plan
 from penstock.runtime._restarts import RestartStrategy, restart_strategy
 from penstock.runtime._results import Collector
 from penstock.runtime._scheduler import Clock, Scheduler, StepClock, wall_clock_ms
@@ -114,6 +115,7 @@ class LocalJob:
             self._checkpoints.recovery,
             self._checkpoints.enabled,
             lambda: self._checkpoints.background,
+            memory_plan(self._conf),
         )
         self._collectors = {
             transformation.id: Collector(staged=self._checkpoints.enabled)
@@ -268,9 +270,6 @@ class LocalJob:
             self._coordinator.stop()
             self._checkpoints.next_attempt_starts_at(self._coordinator.next_id)
             self._coordinator = None
-        if self._running is not None:
-            self._running.stop()
-            self._running = None
         newest = self._checkpoints.settle()
         for collector in self._collectors.values():
             collector.commit(newest)
@@ -278,6 +277,9 @@ class LocalJob:
         if self._scheduler is not None:
             self._scheduler.close()
             self._scheduler = None
+        if self._running is not None:
+            running, self._running = self._running, None
+            running.stop()
 
     def _end(self, status: JobStatus, error: BaseException | None) -> None:
         if self._ended.is_set():

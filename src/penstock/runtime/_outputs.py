@@ -144,6 +144,7 @@ class NetworkOutput(Output):
     ) -> None:
         super().__init__(coerce, name)
         self._channels = channels
+        self._gate = channels[0].gate if channels else None
         self._routing = routing
         self._turn = 0
         self._routes: dict[Any, int] = {}
@@ -164,8 +165,9 @@ class NetworkOutput(Output):
 
     @property
     def is_available(self) -> bool:
-        """No channel is out of credit: as in Flink, one full subpartition stops the whole exchange."""
-        return all(channel.credits > 0 for channel in self._channels)
+        """No channel is out of credit, and there is network memory: as in Flink, one full subpartition stops them all."""
+        gate = self._gate
+        return all(channel.credits > 0 for channel in self._channels) and (gate is None or gate.available)
 
     def emit(self, event: Element) -> None:
         """Events go to every channel."""

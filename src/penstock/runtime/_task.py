@@ -63,10 +63,14 @@ class TaskCounters:
 
 @dataclass(slots=True)
 class Lifecycle:
-    """What the task opens and closes around its life: user functions and operators, in chain order."""
+    """What the task opens and closes around its life: user functions and operators, in chain order.
+
+    `release` gives memory and files back, whatever happened, after everything else.
+    """
 
     open: list[Callable[[], None]] = field(default_factory=list)
     close: list[Callable[[], None]] = field(default_factory=list)
+    release: list[Callable[[], None]] = field(default_factory=list)
 
 
 class Task:
@@ -238,9 +242,7 @@ class Task:
         resources: list[Callable[[], None]] = [*closers, *(output.close for output in self.outputs)]
         if self.reader is not None:
             resources.append(self.reader.close)
-        if self._grouped is not None:
-            resources.append(self._grouped.close)
-        resources.append(self._compiler.close)
+        resources += [self._compiler.close, *self._lifecycle.release]
         first: BaseException | None = None
         for release in resources:
             try:

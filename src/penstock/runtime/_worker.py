@@ -28,6 +28,7 @@ from penstock.runtime._channels import Channel
 from penstock.runtime._deployment import Deployment
 from penstock.runtime._elements import Barrier
 from penstock.runtime._exchange import Frame, IncomingChannel, OutgoingChannel, Peer, dumps
+from penstock.runtime._memory_use import JobMemory
 from penstock.runtime._results import Collector
 from penstock.runtime._scheduler import Scheduler
 from penstock.runtime._snapshots import Prepared, SnapshotAgent, States, TaskKey, task_key
@@ -136,7 +137,8 @@ class WorkerProcess:
         self._outgoing: dict[int, OutgoingChannel] = {}
         self._stages: dict[tuple[int, int], _RemoteStage] = {}
         self._agent = SnapshotAgent(_ControlPort(self._control), facts.background, self._scheduler.submit)
-        settings = deployment_settings(facts, self._scheduler, self._agent)
+        self._memory = JobMemory(facts.conf, facts.plan, facts.graph, batch=facts.batch_mode)
+        settings = deployment_settings(facts, self._scheduler, self._agent, self._memory)
         settings.worker = index
         settings.worker_of = lambda subtask_index: subtask_index % self._workers
         settings.outgoing, settings.incoming = self._open_outgoing, self._open_incoming
@@ -151,6 +153,8 @@ class WorkerProcess:
             self._scheduler.add(task)
         while self._scheduler.has_tasks:
             self._scheduler.step()
+        self._deployment.discard()
+        self._memory.close()
         self._control.control(("done",))
         while not all(peer.is_flushed for peer in [self._control, *self._peers.values()]):
             self._scheduler.step()
@@ -181,7 +185,7 @@ class WorkerProcess:
 
     def _on_data(self, kind: int, channel: int, payload: bytes) -> None:
         if kind == Frame.CREDIT:
-            self._outgoing[channel].credit(int.from_bytes(payload, "little"))
+            self._outgoing[channel].give_credit(int.from_bytes(payload, "little"))
         else:
             self._incoming[channel].receive(kind, payload)
 
