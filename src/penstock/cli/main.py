@@ -73,7 +73,9 @@ def _run_command(command: str, given: list[str]) -> int:
 
     module = import_module(f"penstock.cli.{command}")
     parser = argparse.ArgumentParser(prog="penstock", allow_abbrev=False)
-    module.register(parser.add_subparsers(dest="command"))
+    # Given a prog, argparse does not format a usage line here, for which it would import shutil and compression
+    # modules.
+    module.register(parser.add_subparsers(dest="command", prog="penstock"))
     parsed: argparse.Namespace = parser.parse_args(given)
     exit_code: int = module.run(parsed)
     return exit_code

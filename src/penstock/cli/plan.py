@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from typing import Any
+
+    from penstock.tools.plan import PlanView
 
 __all__ = ["register", "run"]
 
@@ -23,14 +26,12 @@ examples:
 
 def register(subparsers: Any) -> None:
     """Adds the command's parser."""
-    import argparse
-
     parser = subparsers.add_parser(
         "plan",
         help="size a TaskManager or JobManager as Flink does, and explain it",
         description="Shows exactly how Flink 2.2 divides the memory of a process for a configuration.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_formatter,
     )
     parser.add_argument(
         "--role",
@@ -62,6 +63,17 @@ def register(subparsers: Any) -> None:
     parser.add_argument("--batch", action="store_true", help="answer requests on standard input, a JSON object a line")
 
 
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    """A help formatter that is told its width; to find it argparse would import shutil, on every call."""
+    import argparse
+
+    try:
+        width = os.get_terminal_size().columns
+    except OSError:
+        width = 80
+    return argparse.RawDescriptionHelpFormatter(prog, width=width - 2)
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Prints the plan; returns the exit code."""
     if arguments.batch:
@@ -80,16 +92,25 @@ def run(arguments: argparse.Namespace) -> int:
         other = other_configuration(loaded.configuration, arguments.compare, arguments.flags)
         print(compare(view, planned(other, arguments.role), arguments.format, colour=colour))
     else:
+        if arguments.format not in ("table", "json", "yaml"):  # which show the remarks themselves
+            _print_warnings(view)
         print(render(view, arguments.format, explain=arguments.explain, colour=colour))
     if view.start_up_error is not None and arguments.format in ("table", "json", "yaml"):
         raise view.start_up_error
     return 0
 
 
+def _print_warnings(view: PlanView) -> None:
+    remarks = [remark for remark in view.plan.provenance.remarks if remark.startswith("WARN")]
+    if remarks:
+        from penstock.memory import remark_text
+
+        for remark in remarks:
+            print(f"penstock: warning: {remark_text(remark)}", file=sys.stderr)
+
+
 def use_colour() -> bool:
     """Whether standard output is a terminal that wants colours (https://no-color.org)."""
-    import os
-
     if os.environ.get("NO_COLOR"):
         return False
     return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"

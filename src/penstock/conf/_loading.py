@@ -127,33 +127,40 @@ def unknown_key_warnings(configuration: Configuration) -> list[str]:
     Looked at are keys under a prefix that known keys share, such as `taskmanager.memory.`, and keys that look much
     like a known one; others may be options of Flink's that Penstock has no use for.
     """
-    from penstock.conf._registry import all_options
+    from penstock.conf._registry import OPTION_CLASSES, option_class, options_of
     from penstock.conf._types import MAP
 
     known: dict[str, None] = {}
-    map_prefixes = []
-    for option in all_options().values():
-        known.update(dict.fromkeys(option.all_keys))
-        if option.type is MAP:
-            map_prefixes.append(option.key + ".")
+    map_prefixes: tuple[str, ...] = ()
+    unknown = list(configuration)
+    for name in OPTION_CLASSES:
+        if not unknown:
+            return []  # most configurations need a few groups of options only, the others are not loaded
+        for option in options_of(option_class(name)):
+            known.update(dict.fromkeys(option.all_keys))
+            if option.type is MAP:
+                map_prefixes += (option.key + ".",)
+        unknown = [key for key in unknown if key not in known and not key.startswith(map_prefixes)]
     prefixes = {key.rpartition(".")[0] for key in known if key.count(".") > 1}
-    warnings = []
-    for key in configuration:
-        if key in known or key.startswith(tuple(map_prefixes)):
-            continue
-        source = configuration.source(key)
-        where = f" ({source})" if source is not None else ""
-        if key in _GONE_IN_FLINK_2:
-            instead = _GONE_IN_FLINK_2[key]
-            then = f"; use {instead}." if instead else ", and nothing took its place."
-            warnings.append(f"'{key}'{where} is no option since Flink 2 and is ignored{then}")
-            continue
-        under_known = key.rpartition(".")[0] in prefixes
-        close = _closest(key, known, 0.6 if under_known else 0.85)
-        if close or under_known:
-            hint = f"; did you mean '{close}'?" if close else "."
-            warnings.append(f"'{key}'{where} is no known option and is ignored{hint}")
-    return warnings
+    warnings = [_unknown_key_warning(key, configuration, known, prefixes) for key in unknown]
+    return [warning for warning in warnings if warning is not None]
+
+
+def _unknown_key_warning(
+    key: str, configuration: Configuration, known: Iterable[str], prefixes: set[str]
+) -> str | None:
+    source = configuration.source(key)
+    where = f" ({source})" if source is not None else ""
+    if key in _GONE_IN_FLINK_2:
+        instead = _GONE_IN_FLINK_2[key]
+        then = f"; use {instead}." if instead else ", and nothing took its place."
+        return f"'{key}'{where} is no option since Flink 2 and is ignored{then}"
+    under_known = key.rpartition(".")[0] in prefixes
+    close = _closest(key, known, 0.6 if under_known else 0.85)
+    if close is None and not under_known:
+        return None
+    hint = f"; did you mean '{close}'?" if close else "."
+    return f"'{key}'{where} is no known option and is ignored{hint}"
 
 
 def _closest(key: str, known: Iterable[str], cutoff: float) -> str | None:

@@ -124,7 +124,8 @@ def _fraction(
 ) -> Derivation:
     base, fraction, exact, least, greatest, clamped = operands
     stem = f"{prefix}.{component.replace('_', '-')}"
-    keys = tuple(f"{stem}.{part}" for part in ("fraction", "min", "max") if find_option(f"{stem}.{part}") is not None)
+    parts = ("fraction",) if component == "managed" else ("fraction", "min", "max")
+    keys = tuple(f"{stem}.{part}" for part in parts)
     given = tuple(inputs[key] for key in keys if key in inputs)
     of, inverse_of = _BASES[component]
     if rule == "fraction":

@@ -13,9 +13,12 @@ __all__ = ["hash_map_order", "java_string_hash"]
 def java_string_hash(text: str) -> int:
     """`String.hashCode()`, as an unsigned 32-bit number."""
     value = 0
-    units = text.encode("utf-16-be")
-    for index in range(0, len(units), 2):
-        value = (31 * value + (units[index] << 8 | units[index + 1])) & 0xFFFFFFFF
+    for character in text:
+        code = ord(character)
+        if code > 0xFFFF:  # two UTF-16 units
+            value = 31 * value + 0xD800 + (code - 0x10000 >> 10)
+            code = 0xDC00 + (code & 0x3FF)
+        value = (31 * value + code) & 0xFFFFFFFF
     return value
 
 

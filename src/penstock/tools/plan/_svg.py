@@ -192,11 +192,12 @@ def _label(each: _Slice, centre: float, total: int) -> str:
     middle = each.top + each.height / 2
     title = each.node.title[0].upper() + each.node.title[1:]
     percent = f"{100 * each.node.size_bytes / total:.1f}%" if total else ""
+    size = "" if title.endswith("no limit") else f"{readable_size(each.node.size_bytes)} · {percent}"
     swatch = _FILLS.get(each.node.component, "#b9b4c4")
     return (
         f'<path class="leader" d="M {edge + 3} {middle:.1f} L {edge + 30} {centre:.1f} H {_LABEL_LEFT - 22}"/>\n'
         f'<rect x="{_LABEL_LEFT - 16}" y="{centre - 5:.1f}" width="10" height="10" rx="2" fill="{swatch}"/>\n'
         f'<text class="name" x="{_LABEL_LEFT}" y="{centre + 5:.1f}">{title}</text>\n'
         f'<text class="size" x="{_WIDTH - 32}" y="{centre + 5:.1f}" text-anchor="end">'
-        f"{readable_size(each.node.size_bytes)} · {percent}</text>"
+        f"{size}</text>"
     )
