@@ -161,7 +161,7 @@ class DataStream(OperatorSettings):
         operator = self._own_operator("get_side_output")
         side = DataStream(
             self._env,
-            (InputEdge(operator, side_output=SideOutput(output_tag.tag_id)),),
+            (InputEdge(operator, side_output=SideOutput(output_tag.tag_id, output_tag.type_info)),),
             declared_type(output_tag.type_info),
         )
         return side._identity("Map")

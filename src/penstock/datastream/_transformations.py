@@ -250,9 +250,10 @@ class CollectSpec(OperatorSpec):
 
 @dataclass(frozen=True, slots=True)
 class SideOutput:
-    """Selects a side output of the producing transformation: the tag's id."""
+    """Selects a side output of the producing transformation: the tag's id, and the type its records have."""
 
     tag_id: str
+    type_info: TypeInformation | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

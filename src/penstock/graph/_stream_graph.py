@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from penstock.datastream._transformations import (
     InputEdge,
@@ -20,6 +21,9 @@ from penstock.datastream._transformations import (
 )
 from penstock.datastream.connectors.base import Boundedness
 from penstock.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from penstock.common.typeinfo import TypeInformation
 
 __all__ = ["StreamEdge", "StreamGraph", "StreamNode", "build_stream_graph"]
 
@@ -38,6 +42,7 @@ class StreamEdge:
         input_index: which logical input of the consumer (0, or 1 on connected streams).
         partitioning: how records travel.
         side_output: id of the side output that is read, None for the main output.
+        type_info: the declared type of the records, None for untyped ones.
     """
 
     source_id: int
@@ -45,6 +50,7 @@ class StreamEdge:
     input_index: int
     partitioning: Partitioning
     side_output: str | None = None
+    type_info: TypeInformation | None = field(default=None, compare=False)
 
 
 @dataclass(slots=True)
@@ -154,9 +160,7 @@ def _resolve_node(
 
 def _inherited_group(graph: StreamGraph, transformation: Transformation) -> str:
     """Flink's rule: the inputs' common group, else the default one."""
-    groups = {
-        graph.nodes[edge.source.id].slot_sharing_group for edges in transformation.inputs for edge in edges
-    }
+    groups = {graph.nodes[edge.source.id].slot_sharing_group for edges in transformation.inputs for edge in edges}
     return groups.pop() if len(groups) == 1 else DEFAULT_SLOT_SHARING_GROUP
 
 
@@ -185,16 +189,20 @@ def _add_edge(graph: StreamGraph, edge: InputEdge, target: Transformation, index
         )
     node = graph.nodes[target.id]
     partitioning = _resolve_partitioning(edge, source, node, index)
+    side = edge.side_output
     resolved = StreamEdge(
-        source.id, target.id, index, partitioning, edge.side_output.tag_id if edge.side_output else None
+        source.id,
+        target.id,
+        index,
+        partitioning,
+        None if side is None else side.tag_id,
+        edge.source.output_type if side is None else side.type_info,
     )
     source.out_edges.append(resolved)
     node.in_edges.append(resolved)
 
 
-def _resolve_partitioning(
-    edge: InputEdge, source: StreamNode, target: StreamNode, index: int
-) -> Partitioning:
+def _resolve_partitioning(edge: InputEdge, source: StreamNode, target: StreamNode, index: int) -> Partitioning:
     selectors = target.transformation.key_selectors
     selector = selectors[index] if index < len(selectors) else None
     if selector is not None:

@@ -28,9 +28,11 @@ from penstock.datastream._transformations import (
 )
 from penstock.runtime._failure import CHAIN_FILE_PREFIX
 from penstock.runtime._outputs import BATCH_LIMIT, Output
+from penstock.runtime._record_types import KeyType
 from penstock.runtime._watermarks import WatermarkGenerator
 from penstock.runtime.operators.base import NO_TIMESTAMP, Operator
 from penstock.runtime.state import PLAIN_KEY_TYPES, freeze_key
+from penstock.runtime.state._values import ATOMS, copied_value
 
 __all__ = ["ChainCompiler", "ChainNode", "Entry"]
 
@@ -53,6 +55,8 @@ class ChainNode:
         backend: keyed state, where an input is keyed.
         table: a reduce's state.
         watermarks: timestamp assignment and watermark generation.
+        key_types: for each logical input the declared type of its key, where keys may have to be changed to fit it.
+        coercers: where the declared type is enforced although the children are chained, see `_record_types`.
         children: what follows in the chain: (side output id or None, node).
         outputs: where records leave the chain: (side output id or None, output).
     """
@@ -68,6 +72,8 @@ class ChainNode:
     backend: Any = None
     table: Any = None
     watermarks: WatermarkGenerator | None = None
+    key_types: tuple[KeyType | None, ...] = ()
+    coercers: dict[str | None, Callable[[Any], Any]] = field(default_factory=dict)
     children: list[tuple[str | None, ChainNode]] = field(default_factory=list)
     outputs: list[tuple[str | None, Output]] = field(default_factory=list)
 
@@ -178,7 +184,13 @@ class _EntryWriter:
         if selector is not None:
             key = "k0"
             if not with_keys:
-                self._line(3, f"k0 = {self._bind('key', selector, head.id)}(v0)", (f"{head.name} (key selector)", "v0"))
+                where = (f"{head.name} (key selector)", "v0")
+                self._line(3, f"k0 = {self._bind('key', selector, head.id)}(v0)", where)
+                key_type = head.key_types[input_index] if input_index < len(head.key_types) else None
+                if key_type is not None:
+                    test = f"if type(k0) is not {self._bind('plain', key_type.plain, head.id)}:"
+                    self._line(3, test if key_type.plain is not None else "if True:")
+                    self._line(4, f"k0 = {self._bind('key_type', key_type.coerce, head.id)}(k0)", where)
         self._node(head, "v0", stamp, key, input_index, 3)
 
     def write_results(self, node: ChainNode) -> None:
@@ -328,16 +340,34 @@ class _EntryWriter:
         self._targets(node, None, value, stamp, depth + 1)
 
     def _targets(self, node: ChainNode, tag: str | None, value: str, stamp: str | None, depth: int) -> None:
-        """What happens to a record behind a node."""
-        before = len(self._body)
-        for wanted, output in node.outputs:
-            if wanted == tag:
-                self._emit(output, value, stamp, depth)
-        for wanted, child in node.children:
-            if wanted == tag:
-                self._node(child, value, stamp, None, 0, depth)
-        if len(self._body) == before:
+        """What happens to a record behind a node. Several consumers get a copy each: none sees what another changes."""
+        outputs = [output for wanted, output in node.outputs if wanted == tag]
+        children = [child for wanted, child in node.children if wanted == tag]
+        if not outputs and not children:
             self._line(depth, "pass")
+            return
+        if tag in node.coercers:
+            typed = self._variable("v")
+            coerce = self._bind("coerce", node.coercers[tag], node.id) if tag is None else self._side_type(node, tag)
+            self._line(depth, f"{typed} = {coerce}({value})", (node.name, value))
+            value = typed
+        copies = len(outputs) + len(children) - 1
+        for output in outputs:
+            self._emit(output, self._copy(value, depth) if copies > 0 else value, stamp, depth)
+            copies -= 1
+        for child in children:
+            self._node(child, self._copy(value, depth) if copies > 0 else value, stamp, None, 0, depth)
+            copies -= 1
+
+    def _copy(self, value: str, depth: int) -> str:
+        self._names["ATOMS"], self._names["copied_value"] = ATOMS, copied_value
+        copy = self._variable("v")
+        self._line(depth, f"{copy} = {value} if type({value}) in ATOMS else copied_value({value})")
+        return copy
+
+    def _side_type(self, node: ChainNode, tag: str) -> str:
+        number = sorted(each for each in node.coercers if each is not None).index(tag)
+        return self._bind(f"coerce_{number}_of", node.coercers[tag], node.id)
 
     def _emit(self, output: Output, value: str, stamp: str | None, depth: int) -> None:
         number = self._output_numbers.setdefault(id(output), len(self._output_numbers))

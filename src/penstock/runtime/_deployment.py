@@ -44,6 +44,7 @@ from penstock.runtime._outputs import (
     Routing,
     SinkOutput,
 )
+from penstock.runtime._record_types import edge_type, enforced_types, key_type_of, timestamps_type, typed_key_selector
 from penstock.runtime._recovery import OperatorRecovery
 from penstock.runtime._runtime_context import StreamingRuntimeContext, TaskFacts
 from penstock.runtime._scheduler import Clock
@@ -254,10 +255,12 @@ class _TaskBuilder:
         head = vertex.vertex.head
         backend = self._backend(head)
         node = self._node(head, backend)
+        key_type = key_type_of(head.node.transformation.key_type)
         node.key_of = tuple(
             None if selector is None else self._load(selector, head.node.transformation.name)
             for selector in head.node.transformation.key_selectors
         )
+        node.key_types = tuple(None if select is None else key_type for select in node.key_of)
         gate, reader, grouped = None, None, None
         if isinstance(head.node.transformation.spec, SourceSpec):
             reader = self._reader(head.node.transformation.spec, node)
@@ -283,13 +286,21 @@ class _TaskBuilder:
 
     # -- operators -------------------------------------------------------------------------------
 
-    def _node(self, operator: ChainedOperator, backend: Any) -> ChainNode:
+    def _node(self, operator: ChainedOperator, backend: Any, producer: OperatorSpec | None = None) -> ChainNode:
         transformation = operator.node.transformation
         spec = transformation.spec
         node = ChainNode(transformation.id, transformation.name, spec, operator.node.operator_id, backend=backend)
         # Flink opens a chain from its end, so that an operator may emit while it is opened.
-        node.children = [(tag, self._node(child, None)) for tag, child in operator.children]
+        node.children = [(tag, self._node(child, None, spec)) for tag, child in operator.children]
         node.outputs = [(edge.edge.side_output, self._network(edge)) for edge in self._edges_of(operator)]
+        node.coercers = enforced_types(
+            transformation,
+            [(tag, child.node.transformation) for tag, child in operator.children],
+            [tag for tag, _ in node.outputs],
+        )
+        after_assignment = timestamps_type(spec, producer, transformation.output_type)
+        if after_assignment is not None:
+            node.coercers[None] = after_assignment
         recovery = self._settings.recovery(operator.node.operator_id)
         if isinstance(spec, (MapSpec, FlatMapSpec, FilterSpec, ReduceSpec)):
             self._inline(node, spec, backend, recovery)
@@ -307,7 +318,7 @@ class _TaskBuilder:
         return node
 
     def _input_types(self, operator: ChainedOperator) -> tuple[Any, ...]:
-        return tuple(edges[0].source.output_type for edges in operator.node.transformation.inputs)
+        return tuple(edge_type(edges[0]) for edges in operator.node.transformation.inputs)
 
     def _inline(self, node: ChainNode, spec: OperatorSpec, backend: Any, recovery: OperatorRecovery | None) -> None:
         method = {MapSpec: "map", FlatMapSpec: "flat_map", FilterSpec: "filter", ReduceSpec: "reduce"}[type(spec)]
@@ -395,7 +406,9 @@ class _TaskBuilder:
         source = next(o for o in self._vertex.vertex.operators if o.node.id == edge.edge.source_id)
         consumer = self._deployment.consumer_of(edge)
         partitioning = edge.partitioning
-        key_of = partitioning.key_selector and self._load(partitioning.key_selector, consumer.name)
+        key_of: Any = partitioning.key_selector and self._load(partitioning.key_selector, consumer.name)
+        if key_of is not None and partitioning.kind is PartitioningKind.HASH:
+            key_of = typed_key_selector(key_of, key_type_of(consumer.head.node.transformation.key_type))
         routing = Routing(
             partitioning.kind,
             key_of=key_of,
@@ -405,15 +418,11 @@ class _TaskBuilder:
         )
         name = source.node.transformation.name
         channels = self._deployment.channels_from(edge, self._vertex.subtask_index)
-        return NetworkOutput(channels, routing, self._coercer(source, edge.edge.side_output), name)
-
-    def _coercer(self, operator: ChainedOperator, tag: str | None) -> Callable[[Any], Any] | None:
-        return None if tag is not None else coercer_for(operator.node.transformation.output_type)
+        return NetworkOutput(channels, routing, coercer_for(edge.edge.type_info), name)
 
     def _terminal(self, operator: ChainedOperator, spec: OperatorSpec, recovery: OperatorRecovery | None) -> Output:
         transformation = operator.node.transformation
-        edge = transformation.inputs[0][0]
-        input_type = None if edge.side_output is not None else edge.source.output_type
+        input_type = edge_type(transformation.inputs[0][0])
         coerce, name = coercer_for(input_type), transformation.name
         if isinstance(spec, PrintSpec):
             prefix = print_prefix(spec.identifier, self._facts.subtask_index, self._facts.parallelism)

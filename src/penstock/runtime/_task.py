@@ -20,6 +20,7 @@ from penstock.runtime._channels import InputGate
 from penstock.runtime._elements import END_OF_DATA, Barrier, Batch, Element, EndOfData, Watermark, WatermarkStatus
 from penstock.runtime._failure import RecordFailure, UserFunctionError, chain_frame, describe_record
 from penstock.runtime._outputs import BATCH_LIMIT, CollectOutput, Output, SinkOutput
+from penstock.runtime._record_types import typed_key_selector
 from penstock.runtime._scheduler import Clock
 from penstock.runtime.operators.base import MAX_WATERMARK, NO_TIMESTAMP, Timed
 from penstock.runtime.sort import ExternalSorter, Part
@@ -362,8 +363,9 @@ class Task:
     def _keys_of(self, index: int, batch: Batch) -> list[Any]:
         if batch.keys is not None:
             return batch.keys
-        key_of = self.head.key_of[index]
-        assert key_of is not None
+        select = self.head.key_of[index]
+        assert select is not None
+        key_of = typed_key_selector(select, self.head.key_types[index])
         keys = []
         for value in batch.values:
             try:
