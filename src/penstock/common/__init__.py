@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from penstock.common._csv_rows import CsvRowDeserializationSchema, CsvRowSerializationSchema
+    from penstock.common._json_rows import JsonRowDeserializationSchema, JsonRowSerializationSchema
     from penstock.common.completable_future import CompletableFuture
     from penstock.common.config_options import ConfigOption, ConfigOptions
     from penstock.common.configuration import Configuration
@@ -40,6 +42,8 @@ __all__ = [
     "ConfigOption",
     "ConfigOptions",
     "Configuration",
+    "CsvRowDeserializationSchema",
+    "CsvRowSerializationSchema",
     "DeserializationSchema",
     "Duration",
     "Encoder",
@@ -50,6 +54,8 @@ __all__ = [
     "JobExecutionResult",
     "JobID",
     "JobStatus",
+    "JsonRowDeserializationSchema",
+    "JsonRowSerializationSchema",
     "RestartStrategies",
     "RestartStrategyConfiguration",
     "Row",
@@ -64,6 +70,8 @@ __all__ = [
 ]
 
 _MODULES = {
+    "_csv_rows": ("CsvRowDeserializationSchema", "CsvRowSerializationSchema"),
+    "_json_rows": ("JsonRowDeserializationSchema", "JsonRowSerializationSchema"),
     "completable_future": ("CompletableFuture",),
     "config_options": ("ConfigOption", "ConfigOptions"),
     "configuration": ("Configuration",),

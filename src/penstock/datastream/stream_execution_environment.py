@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from penstock.common.execution_config import ExecutionConfig, available_cores
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from penstock.common.job_client import JobClient
     from penstock.common.job_execution_result import JobExecutionResult
     from penstock.common.watermark_strategy import WatermarkStrategy
+    from penstock.datastream._cached_stream import CachedDataStream
     from penstock.datastream._closeable_iterator import CloseableIterator
     from penstock.datastream._functions import SourceFunction
     from penstock.datastream.checkpointing_mode import CheckpointingMode
@@ -63,7 +65,7 @@ class StreamExecutionEnvironment(PythonDependencies, RemovedEnvironmentMethods):
         self._operators: list[Transformation] = []
         self._cached_files: dict[str, str] = {}
         self._slot_sharing_groups: dict[str, SlotSharingGroup] = {}
-        self._caches: list[Any] = []
+        self._caches: list[CachedDataStream] = []
 
     @staticmethod
     def get_execution_environment(configuration: ProgramConfiguration | None = None) -> StreamExecutionEnvironment:
@@ -301,15 +303,14 @@ class StreamExecutionEnvironment(PythonDependencies, RemovedEnvironmentMethods):
         from penstock.common.job_execution_result import JobExecutionResult
         from penstock.common.job_id import JobID
 
-        handle = _executor.execute(self._take_pipeline(job_name))
-        result = handle.wait()
+        result = self._submit(self._take_pipeline(job_name)).wait()
         return JobExecutionResult(JobID(result.job_id), result.runtime_ms, result.accumulators)
 
     def execute_async(self, job_name: str = "Flink Streaming Job") -> JobClient:
         """Starts everything built since the last job, and goes on."""
         from penstock.common.job_client import JobClient
 
-        return JobClient(_executor.execute(self._take_pipeline(job_name), detached=True))
+        return JobClient(self._submit(self._take_pipeline(job_name), detached=True))
 
     def get_execution_plan(self) -> str:
         """What would be executed, as JSON in Flink's form; the program stays as it is."""
@@ -341,7 +342,7 @@ class StreamExecutionEnvironment(PythonDependencies, RemovedEnvironmentMethods):
         pipeline = self._pipeline([collector], job_name)
         self._warn_of_forgotten_sinks(pipeline)
         self._operators.clear()
-        results = CloseableIterator(_executor.execute(pipeline))
+        results = CloseableIterator(self._submit(pipeline))
         if limit is None:
             return results
         with results:
@@ -357,6 +358,16 @@ class StreamExecutionEnvironment(PythonDependencies, RemovedEnvironmentMethods):
         if not self.get_config().has_auto_generated_uids_enabled():
             _check_uids_given(transformations)
         return _executor.Pipeline(transformations, self._configuration.copy(), job_name, dict(self._cached_files))
+
+    def _submit(self, pipeline: _executor.Pipeline, *, detached: bool = False) -> _executor.JobHandle:
+        operators = list(pipeline.transformations)
+        sinks = [sink for sink in (cache.prepare(operators) for cache in self._caches) if sink is not None]
+        if not sinks:
+            return _executor.execute(pipeline, detached=detached)
+        from penstock.datastream._cached_stream import CachingHandle
+
+        handle = _executor.execute(replace(pipeline, transformations=(*operators, *sinks)), detached=detached)
+        return CachingHandle(handle, self._caches)
 
     def _warn_of_forgotten_sinks(self, pipeline: _executor.Pipeline) -> None:
         kept = {transformation.id for transformation in pipeline.transformations}
