@@ -10,7 +10,8 @@ setup(
     ext_modules=[
         Extension(
             "penstock.memory._heapguard",
-            sources=["src/penstock/memory/_heapguard.c"],
+            sources=["src/penstock/memory/_heapguard.c", "src/penstock/memory/_heapguard_numpy.c"],
+            depends=["src/penstock/memory/_heapguard.h"],
             extra_compile_args=["-O2", "-std=c11", "-fvisibility=hidden"],
             optional=True,
         )

@@ -1,0 +1,392 @@
+"""The heap guard: holds the CPython heap to framework heap + task heap.
+
+One guard a process. `install_heap_guard` gives an *enforced* guard, which meters every byte of the heap inside the
+allocator and stops the thread that passes the limit, or, where the extension or the interpreter does not allow that, a
+*polled* one with the same interface, which reads the process's anonymous memory some fifty times a second.
+
+The runtime's part: mark its threads with `exempt()` or `mark_system`, bracket user code with `enter(slot)`/`leave()` (or
+`task(name)`), run it through `call` or hand what it raised to `contain`, and read `over_soft()` between batches.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from penstock.errors import InvariantError
+from penstock.memory._heap_failure import (
+    HeapFailure,
+    HeapOverrun,
+    TaskHeapError,
+    describe_with,
+    drop_frames,
+)
+from penstock.memory._heap_limits import HeapLimits, mebibytes
+
+__all__ = [
+    "EXIT_HEAP_EXHAUSTED",
+    "EXIT_TASK_UNRESPONSIVE",
+    "HeapGuard",
+    "TaskHeapUsage",
+    "current_heap_guard",
+    "install_heap_guard",
+]
+
+EXIT_HEAP_EXHAUSTED = 84
+"""Exit code of a process whose reserve was used up within one C call, where no task could be stopped."""
+
+EXIT_TASK_UNRESPONSIVE = 85
+"""Exit code of a process in which a task caught MemoryError, and every escalation of it, and stayed over the limit."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class TaskHeapUsage:
+    """What the code of one task took from the heap: a diagnostic, right to about ten percent.
+
+    Attributes:
+        task: its name.
+        net_bytes: taken minus given back by its thread while in the task; negative where it freed what others took.
+        peak_bytes: the most that was.
+    """
+
+    task: str
+    net_bytes: int
+    peak_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class HeapIncident:
+    """The last time the limit was passed.
+
+    Attributes:
+        kind: "raised", or "refused" for a single request that was not granted.
+        slot: the task's.
+        used_bytes: the heap then.
+        request_bytes: the request that passed the limit.
+        stack_bytes: the part of the heap that was Python's own stacks.
+    """
+
+    kind: str
+    slot: int
+    used_bytes: int
+    request_bytes: int
+    stack_bytes: int
+
+
+class HeapGuard(ABC):
+    """Owned by the process; every method may be called from any thread, `enter`/`leave` mark the calling one.
+
+    Attributes:
+        mode: "enforced" or "polled".
+        reason: why it is only polled, "" when enforced.
+        limits: what is held; None: nothing, the heap is only metered.
+        remedy: what a user raises to get more heap: an option's key or a flag.
+    """
+
+    mode: Literal["enforced", "polled"]
+    reason: str = ""
+
+    def __init__(self, limits: HeapLimits | None, remedy: str) -> None:
+        self.limits = limits
+        self.remedy = remedy
+        self._alarms: list[Callable[[HeapGuard], None]] = []
+        self._closed = False
+
+    # What is used. -----------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def used(self) -> int:
+        """Bytes the heap holds now, the baseline included."""
+
+    @abstractmethod
+    def peak(self) -> int:
+        """The most `used` was since installation or `reset_peak`."""
+
+    @abstractmethod
+    def reset_peak(self) -> None:
+        """Starts the peak again from what is used now."""
+
+    @property
+    @abstractmethod
+    def baseline_bytes(self) -> int:
+        """What the process held when the guard was installed: interpreter, modules, libraries' data."""
+
+    @abstractmethod
+    def over_soft(self) -> bool:
+        """Whether the soft limit is on. Cheap enough to be read at every batch boundary."""
+
+    @abstractmethod
+    def over_limit(self) -> bool:
+        """Whether the heap has reached into its reserve."""
+
+    @abstractmethod
+    def counters(self) -> dict[str, int]:
+        """How often what happened: soft_crossings, limit_crossings, raised, overruns, refused, trims."""
+
+    @abstractmethod
+    def trim(self) -> bool:
+        """Gives the C library's free blocks back to the system. Takes up to 0.5 ms a free MiB; no GIL is held."""
+
+    # Who uses it. ------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def open_slot(self, task: str) -> int:
+        """A slot for a task's figures; 0, the slot of everything unnamed, when all are taken."""
+
+    @abstractmethod
+    def close_slot(self, slot: int) -> None:
+        """Gives a slot back."""
+
+    @abstractmethod
+    def usage(self, slot: int) -> TaskHeapUsage:
+        """The figures of a slot's task."""
+
+    @abstractmethod
+    def enter(self, slot: int) -> None:
+        """The calling thread runs user code of that slot's task from here on: it may be stopped. Does not nest."""
+
+    @abstractmethod
+    def leave(self) -> None:
+        """The calling thread is back in the runtime's code.
+
+        Raises:
+            HeapLimitError: it was on its way; past this call nothing strikes the runtime's code.
+        """
+
+    @abstractmethod
+    def region(self, slot: int, exempt: bool) -> AbstractContextManager[object]:
+        """Marks the calling thread for a `with` statement and puts its marks back; slot -1 keeps the slot."""
+
+    @abstractmethod
+    def mark_system(self, system: bool) -> None:
+        """Marks the calling thread as the runtime's own (or not): exempt but between `enter` and `leave`."""
+
+    def exempt(self) -> AbstractContextManager[object]:
+        """For the runtime's own work: may use the reserve, is never told to fail."""
+        return self.region(-1, True)
+
+    @contextlib.contextmanager
+    def task(self, name: str) -> Iterator[int]:
+        """Marks the calling thread as a task for the length of a `with` statement; gives its slot."""
+        slot = self.open_slot(name)
+        try:
+            with self.region(slot, False):
+                yield slot
+        finally:
+            self.close_slot(slot)
+
+    # When it is too much. ----------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _begin_recovery(self) -> int:
+        """Marks the thread exempt and withdraws an exception on its way; returns what `_end_recovery` takes."""
+
+    @abstractmethod
+    def _end_recovery(self, exemption: int) -> None:
+        """The failure was answered."""
+
+    @abstractmethod
+    def _incident(self) -> HeapIncident | None:
+        """The calling thread's last incident, else the process's."""
+
+    def contain(self, error: BaseException) -> HeapFailure:
+        """Answers a failure by the heap's limit: drops what the failed frames held, then tells what happened.
+
+        For the runtime's handler of MemoryError and HeapOverrun. A further one may strike before the first statement
+        here has marked the thread exempt, unless the thread already is: call this again then, with the first error.
+
+        Args:
+            error: what was caught. Its traceback is gone afterwards.
+        """
+        exemption = self._begin_recovery()
+        try:
+            used_bytes = self.used()
+            incident = self._incident()
+            frames = drop_frames(error)
+            if self.over_soft():
+                gc.collect()  # what the task built may hold on to itself in cycles
+            self.trim()
+            return self._failure(error, incident, frames, used_bytes)
+        finally:
+            self._end_recovery(exemption)
+
+    def call(self, slot: int, function: Callable[..., T], *arguments: Any) -> T:
+        """Runs user code as the task of `slot`, to the end or to one clean failure.
+
+        Raises:
+            TaskHeapError: it passed the heap's limit. Its frames are dropped and free memory is back with the system.
+        """
+        error: BaseException | None = None
+        with self.exempt():
+            refused = self.counters()["refused"]
+            while True:
+                try:
+                    if error is None:
+                        self.enter(slot)
+                        try:
+                            return function(*arguments)
+                        finally:
+                            self.leave()
+                    failure = self.contain(error)
+                    break
+                except (MemoryError, HeapOverrun, SystemError) as raised:
+                    # CPython turns some refused requests into a SystemError: clean-up code that also fails to allocate
+                    # clears the MemoryError (seen in collections.deque).
+                    if isinstance(raised, SystemError) and self.counters()["refused"] == refused:
+                        raise
+                    error = error or raised
+        raise TaskHeapError(failure)
+
+    def on_alarm(self, callback: Callable[[HeapGuard], None]) -> None:
+        """Has `callback` called each time the soft limit or the limit is passed, soon after, on a thread of the guard.
+
+        The thread is exempt, and starts with the first alarm. Exceptions of a callback are logged.
+        """
+        self._alarms.append(callback)
+        if len(self._alarms) == 1:
+            self._watch()
+
+    @abstractmethod
+    def _watch(self) -> None:
+        """Sees to it that `_ring_alarms` is called when a limit is passed."""
+
+    def _ring_alarms(self) -> None:
+        for callback in tuple(self._alarms):
+            try:
+                callback(self)
+            except Exception:
+                import logging
+
+                logging.getLogger("penstock.memory").exception("An alarm of the heap guard failed")
+
+    @abstractmethod
+    def after_fork(self) -> None:
+        """In the child of a fork: the guard's threads did not come along; the heap, and so the meter, did."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Takes the guard out; the heap is neither metered nor limited afterwards. Closing twice does nothing."""
+
+    # What is said. -----------------------------------------------------------------------------------------------
+
+    def describe_incident(self) -> str:
+        """The calling thread's last incident in a sentence or two, with all numbers and the option to change."""
+        incident = self._incident()
+        if incident is None:
+            return "the heap passed its limit"
+        return self._sentence(incident, incident.used_bytes)
+
+    def _sentence(self, incident: HeapIncident | None, used_bytes: int) -> str:
+        limits = self.limits
+        task = self.usage(incident.slot).task if incident is not None and incident.slot else ""
+        text = f"The heap limit was passed{f' in task {task!r}' if task else ''}: the heap held {mebibytes(used_bytes)}"
+        if incident is not None and incident.kind == "refused":
+            text += f", a request of {mebibytes(incident.request_bytes)} more was refused"
+        if (
+            incident is not None
+            and limits is not None
+            and used_bytes < limits.line_bytes < used_bytes + 2 * (incident.stack_bytes)
+        ):
+            text += (
+                f", {mebibytes(incident.stack_bytes)} of it the stack of a deep recursion, which counts three times "
+                "because its traceback takes twice as much again"
+            )
+        if limits is not None:
+            text += (
+                f"; tasks may use it up to {mebibytes(limits.line_bytes)} (limit {mebibytes(limits.limit_bytes)}, "
+                f"of which {mebibytes(limits.reserve_bytes)} are the reserve for handling failures)"
+            )
+        return f"{text}. Keep less in memory, or raise {self.remedy}."
+
+    def _failure(
+        self, error: BaseException, incident: HeapIncident | None, frames: tuple[str, ...], used_bytes: int
+    ) -> HeapFailure:
+        limits = self.limits
+        usage = self.usage(incident.slot) if incident is not None and incident.slot else None
+        return HeapFailure(
+            task=usage.task if usage is not None else "",
+            cause=type(error).__name__,
+            message=self._sentence(incident, incident.used_bytes if incident is not None else used_bytes),
+            frames=frames,
+            used_bytes=used_bytes,
+            line_bytes=limits.line_bytes if limits is not None else 0,
+            limit_bytes=limits.limit_bytes if limits is not None else 0,
+            request_bytes=incident.request_bytes if incident is not None else 0,
+            task_bytes=usage.net_bytes if usage is not None else None,
+            freed_bytes=max(0, used_bytes - self.used()),
+        )
+
+
+_current: HeapGuard | None = None
+_fork_hook_set = False
+
+
+def current_heap_guard() -> HeapGuard | None:
+    """The guard of this process, None where none is installed."""
+    return _current
+
+
+def install_heap_guard(
+    limits: HeapLimits | None,
+    *,
+    remedy: str = "taskmanager.memory.task.heap.size",
+    report_directory: str = "",
+    grace_s: float = 10.0,
+    malloc_arenas: int | None = 1,
+    polled: bool = False,
+) -> HeapGuard:
+    """Installs the guard of this process. Its `mode` and `reason` say how the limit is held.
+
+    Args:
+        limits: what to hold; None: meter only.
+        remedy: what the messages tell users to raise.
+        report_directory: where a process that has to end at its limit leaves `heap-end-<pid>.json`; "" for nowhere.
+        grace_s: how long the heap may stay over its limit after a task was told to fail, before the process ends.
+        malloc_arenas: how many arenas the C library may have from here on, for its threads; None leaves that alone. What a
+            second one keeps of freed blocks cannot be given back.
+        polled: True takes the polled guard even where the heap can be metered.
+
+    Raises:
+        InvariantError: there is one already.
+        ConfigurationError: the process holds more than the limit already.
+    """
+    global _current, _fork_hook_set
+    if _current is not None:
+        raise InvariantError("the heap guard is installed already")
+    from penstock.memory._heap_guard_polled import PolledHeapGuard
+
+    guard: HeapGuard | None = None
+    reason = "it was asked for"
+    if not polled:
+        from penstock.memory._heap_guard_enforced import open_enforced_guard
+
+        guard, reason = open_enforced_guard(limits, remedy, report_directory, grace_s, malloc_arenas)
+    if guard is None:
+        guard = PolledHeapGuard(limits, remedy, reason, grace_s)
+    _current = guard
+    describe_with(guard.describe_incident)
+    if not _fork_hook_set:
+        os.register_at_fork(after_in_child=_after_fork)
+        _fork_hook_set = True
+    return guard
+
+
+def _forget(guard: HeapGuard) -> None:
+    global _current
+    if _current is guard:
+        _current = None
+        describe_with(None)
+
+
+def _after_fork() -> None:
+    guard = _current
+    if guard is not None:
+        guard.after_fork()
