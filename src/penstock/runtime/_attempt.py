@@ -14,6 +14,7 @@ from penstock.runtime._checkpoints import CheckpointCoordinator, TaskPort
 from penstock.runtime._deployment import Deployment, DeploymentSettings
 from penstock.runtime._elements import Barrier
 from penstock.runtime._memory_use import JobMemory
+from penstock.runtime._process_memory import current_process, process_ledger
 from penstock.runtime._recovery import OperatorRecovery
 from penstock.runtime._results import Collector
 from penstock.runtime._scheduler import Clock, Scheduler
@@ -84,7 +85,7 @@ class InProcessAttempt:
         collectors: Mapping[int, Collector],
     ) -> None:
         self._agent = SnapshotAgent(coordinator, facts.background, scheduler.submit)
-        self._memory = JobMemory(facts.conf, facts.plan, facts.graph, batch=facts.batch_mode)
+        self._memory = JobMemory(facts.conf, facts.plan, facts.graph, batch=facts.batch_mode, ledger=process_ledger())
         settings = deployment_settings(facts, scheduler, self._agent, self._memory)
         settings.stage = lambda node_id, index: collectors[node_id].stage(index)
         self._deployment = Deployment(ExecutionGraph.of(facts.graph, number), settings)
@@ -119,6 +120,9 @@ class InProcessAttempt:
         """The tasks have ended: gives up snapshots under way, and proves that all memory came back."""
         self._agent.stop()
         self._deployment.discard()
+        process = current_process()
+        if process is not None:
+            process.job_ended()
         self._memory.close()
 
     def _wake_collecting(self, scheduler: Scheduler) -> None:

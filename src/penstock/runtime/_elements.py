@@ -31,6 +31,15 @@ class Batch:
     def __len__(self) -> int:
         return len(self.values)
 
+    def part(self, start: int, end: int) -> Batch:
+        """The records from `start` up to `end`, as a batch."""
+        stamps, keys = self.timestamps, self.keys
+        return Batch(
+            self.values[start:end],
+            None if stamps is None else stamps[start:end],
+            None if keys is None else keys[start:end],
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Watermark:

@@ -19,11 +19,13 @@ from penstock.datastream._executor import JobResult, Pipeline
 from penstock.datastream._transformations import CollectSpec, SourceSpec
 from penstock.errors import ConfigurationError, JobError
 from penstock.graph import JobGraph, StreamGraph, build_job_graph, build_stream_graph
+from penstock.memory import TaskHeapError
 from penstock.runtime._attempt import Attempt, InProcessAttempt, JobFacts
 from penstock.runtime._checkpoints import CheckpointCoordinator, CheckpointError, SavepointRequest
 from penstock.runtime._elements import Barrier
 from penstock.runtime._job_checkpoints import JobCheckpoints
 from penstock.runtime._memory_use import memory_plan
+from penstock.runtime._process_memory import current_process, in_runtime
 from penstock.runtime._restarts import RestartStrategy, restart_strategy
 from penstock.runtime._results import Collector
 from penstock.runtime._scheduler import Clock, Scheduler, StepClock, wall_clock_ms
@@ -149,11 +151,6 @@ class LocalJob:
             pass
         return self.result()
 
-    def wait_elsewhere(self) -> JobResult:
-        """Waits for a job that another thread drives."""
-        self._ended.wait()
-        return self.result()
-
     def result(self) -> JobResult:
         """The result of a job that has ended."""
         if self._error is not None:
@@ -179,17 +176,15 @@ class LocalJob:
         if self._ended.is_set():
             return
         try:
-            self._start_attempt()
+            with in_runtime():
+                self._start_attempt()
             while self._is_active():
-                if self._cancelled.is_set():
-                    raise JobCancelledError(f"Job '{self.name}' ({self.job_id}) was cancelled.")
-                try:
-                    self._scheduler.step()
-                except Exception as error:
-                    self._recover(error)
+                with in_runtime():
+                    self._step()
                 if pause():
                     yield
-            self._complete()
+            with in_runtime():
+                self._complete()
         except JobCancelledError as error:
             self._end(JobStatus.CANCELED, error)
         except Exception as error:
@@ -197,6 +192,16 @@ class LocalJob:
         except BaseException:
             self._end(JobStatus.CANCELED, JobCancelledError(f"Job '{self.name}' was interrupted."))
             raise
+
+    def _step(self) -> None:
+        """One batch or event of one task, and what its failure leads to."""
+        assert self._scheduler is not None
+        if self._cancelled.is_set():
+            raise JobCancelledError(f"Job '{self.name}' ({self.job_id}) was cancelled.")
+        try:
+            self._scheduler.step()
+        except Exception as error:  # noqa: BLE001 - whatever failed the task, the restart strategy decides
+            self._recover(error)
 
     def _is_active(self) -> bool:
         """Tasks run, or a savepoint they stopped for is still being written."""
@@ -212,6 +217,9 @@ class LocalJob:
         seed = self._conf.get(ExecutionOptions.SCHEDULER_SEED)
         scheduler = Scheduler(self._clock, Random(seed) if seed is not None else None)
         self._scheduler = scheduler
+        process = current_process()
+        if process is not None:
+            process.attach(scheduler)
         self._status = JobStatus.RUNNING
         self._checkpoints.begin_attempt(self._attempt)
         coordinator = self._checkpoints.coordinator(scheduler.submit, self._clock)
@@ -239,6 +247,9 @@ class LocalJob:
     def _recover(self, error: Exception) -> None:
         """A task failed: stops the attempt, and starts the next one if the restart strategy says so."""
         self._stop_attempt()
+        process = current_process()
+        if process is not None and isinstance(error, TaskHeapError):
+            process.job_failed()
         delay_ms = self._restarts.delay_ms(self._clock())
         if delay_ms is None or not self._is_recoverable(error):
             raise error

@@ -15,6 +15,7 @@ from penstock.conf import Configuration, ManagedMemoryOptions, StateBackendOptio
 from penstock.graph import JobGraph
 from penstock.memory import (
     UNLIMITED_BYTES,
+    FigureKind,
     LocalPlan,
     ManagedShare,
     MemoryManager,
@@ -27,7 +28,7 @@ from penstock.memory import (
 )
 
 if TYPE_CHECKING:
-    from penstock.memory import CreditGate, Reservation
+    from penstock.memory import CreditGate, Gauge, Ledger, Reservation
 
 __all__ = ["JobMemory", "heap_limit_bytes", "memory_plan", "slots_of"]
 
@@ -70,7 +71,15 @@ class JobMemory:
         network: the buffers.
     """
 
-    def __init__(self, conf: Configuration, plan: LocalPlan | TaskManagerPlan, graph: JobGraph, *, batch: bool) -> None:
+    def __init__(
+        self,
+        conf: Configuration,
+        plan: LocalPlan | TaskManagerPlan,
+        graph: JobGraph,
+        *,
+        batch: bool,
+        ledger: Ledger | None = None,
+    ) -> None:
         self.plan = plan
         self.slots = slots_of(plan, max(vertex.parallelism for vertex in graph.vertices.values()))
         self._conf = conf
@@ -79,7 +88,34 @@ class JobMemory:
         self._gates: list[CreditGate] = []
         self._shares = _shares(conf, graph, batch)
         self.network = NetworkBufferPool(plan.network_bytes, self._page_bytes)
+        self._gauges: list[Gauge] = []
+        if ledger is not None:
+            self._register(ledger)
         self.tmp_dirs: Sequence[str] = _tmp_dirs(conf)
+
+    def _register(self, ledger: Ledger) -> None:
+        """Network and managed memory show in the ledger while the job runs."""
+        network, page = self.network, self._page_bytes
+        self._gauges += [
+            ledger.register(
+                "network",
+                lambda: network.used_buffers * page,
+                FigureKind.ENFORCED,
+                budget_bytes=self.plan.network_bytes,
+                peak=lambda: network.peak_buffers * page,
+                resident=lambda: network.touched_buffers * page,
+                option="taskmanager.memory.network.max",
+            ),
+            ledger.register(
+                "managed",
+                lambda: sum(manager.reserved_bytes for manager in self._managers.values()),
+                FigureKind.RESERVED,
+                budget_bytes=self.plan.managed_bytes,
+                peak=lambda: sum(manager.peak_bytes for manager in self._managers.values()),
+                resident=lambda: 0,
+                option="taskmanager.memory.managed.size",
+            ),
+        ]
 
     def manager(self, slot: int) -> MemoryManager:
         """The managed memory of a slot."""
@@ -131,6 +167,8 @@ class JobMemory:
         Raises:
             MemoryLeakError: something was not; the message names its owner.
         """
+        for gauge in self._gauges:
+            gauge.close()
         for gate in self._gates:
             gate.close()
         for manager in self._managers.values():

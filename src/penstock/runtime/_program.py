@@ -12,6 +12,7 @@ from penstock.conf import Configuration
 from penstock.datastream._executor import set_base_configuration
 from penstock.errors import ConfigurationError, PenstockError
 from penstock.runtime._failure import format_user_traceback
+from penstock.runtime._process_memory import ProcessMemory
 
 __all__ = ["ProgramOptions", "run_program"]
 
@@ -49,6 +50,18 @@ def run_program(options: ProgramOptions) -> int:
         ConfigurationError: the script cannot be read or is no Python.
     """
     code = _load(options.program)
+    memory = ProcessMemory(options.configuration, log_path=options.memory_log, report_directory=options.report_dir)
+    memory.start()
+    try:
+        return _run_main(options, code, memory)
+    finally:
+        if options.show_memory:
+            sys.stderr.write(f"\n{memory.summary()}\n")
+        memory.close()
+
+
+def _run_main(options: ProgramOptions, code: types.CodeType, memory: ProcessMemory) -> int:
+    """The program as `__main__`."""
     compat.install()
     set_base_configuration(options.configuration)
     module = types.ModuleType("__main__")
@@ -57,7 +70,7 @@ def run_program(options: ProgramOptions) -> int:
     sys.argv = [options.program, *options.arguments]
     sys.path.insert(0, str(Path(options.program).resolve().parent))
     try:
-        exec(code, module.__dict__)
+        memory.run_program(code, module.__dict__)
     except PenstockError as error:
         return _failed(error)
     except SystemExit as error:

@@ -20,6 +20,7 @@ from penstock.runtime._channels import InputGate
 from penstock.runtime._elements import END_OF_DATA, Barrier, Batch, Element, EndOfData, Watermark, WatermarkStatus
 from penstock.runtime._failure import RecordFailure, UserFunctionError, chain_frame, describe_record
 from penstock.runtime._outputs import BATCH_LIMIT, CollectOutput, Output, SinkOutput
+from penstock.runtime._pace import Pace
 from penstock.runtime._record_types import typed_key_selector
 from penstock.runtime._scheduler import Clock
 from penstock.runtime.operators.base import MAX_WATERMARK, NO_TIMESTAMP, Timed
@@ -131,6 +132,8 @@ class Task:
         self._takes_batches = bool(getattr(head.operator, "takes_batches", False))
         self._drain_wanted = False
         self._drain_first = False
+        self._pace = Pace()
+        self._passed_watermarks: dict[int, int] = {}
 
     @property
     def name(self) -> str:
@@ -282,12 +285,13 @@ class Task:
                 self._polled_records = True
                 self.counters.records_in += len(batch.values)
                 yield from self._records(0, Batch(batch.values, batch.timestamps))
+                self._pace.spent(len(batch.values))
                 yield True
         yield from self._advance_watermark(MAX_WATERMARK)
 
     def _poll(self, reader: SourceReader) -> Any:
         try:
-            return reader.poll(BATCH_LIMIT)
+            return reader.poll(self._pace.records)
         except Exception as error:
             raise self._failure(error) from error
 
@@ -312,10 +316,26 @@ class Task:
             if type(element) is Batch:
                 self.counters.records_in += len(element)
                 self._polled_records = True
-                yield from self._records(index, element)
+                yield from self._slices(index, element)
                 yield True
             else:
                 yield from self._event(element)
+
+    def _slices(self, index: int, batch: Batch) -> Iterator[bool]:
+        """A batch in as many parts as its functions' speed asks for: between two of them whatever is due happens."""
+        start, size = 0, len(batch)
+        while self._pace.records < size - start:
+            end = start + self._pace.records
+            yield from self._records(index, batch.part(start, end))
+            self._pace.spent(end - start)
+            start = end
+            yield True
+            yield from self._on_time()
+            while self._is_busy():
+                yield from self._wait_busy()
+                yield from self._on_time()
+        yield from self._records(index, batch.part(start, size) if start else batch)
+        self._pace.spent(size - start)
 
     def _event(self, element: Element) -> Iterator[bool]:
         if isinstance(element, Watermark):
@@ -400,10 +420,14 @@ class Task:
         for output in entry.untimed:
             output.prepare(False)
         try:
+            self._pace.begin()
             running = entry.function(*arguments)
             if running is not None:
                 for _ in running:
+                    self._pace.end()
                     yield from self._flush(force=False, at=BATCH_LIMIT)
+                    self._pace.begin()
+            self._pace.end()
         except Exception as error:
             self._flush_after_failure()
             raise self._failure(error) from None
@@ -449,6 +473,7 @@ class Task:
             for node in self._tail_nodes:
                 assert node.operator is not None
                 yield from self._results(node, self._call(node.operator.drain))
+                yield from self._pass_held_watermark(node)
         if self.active_snapshots:
             self._advance_snapshots()
         if self._generators and now >= self._next_watermark_ms:
@@ -527,8 +552,18 @@ class Task:
         if node.operator is not None:
             yield from self._results(node, self._call(node.operator.advance_watermark, watermark))
 
+    def _pass_held_watermark(self, node: ChainNode) -> Iterator[bool]:
+        """After results of an operator that holds watermarks back until what was before them has left."""
+        if node.operator is not None and node.operator.holds_watermarks:
+            yield from self._pass_watermark(node, NO_TIMESTAMP)
+
     def _pass_watermark(self, node: ChainNode, watermark: int) -> Iterator[bool]:
         """Behind a node: to its outputs and to what is chained to it."""
+        if node.operator is not None and node.operator.holds_watermarks:
+            watermark = node.operator.output_watermark
+            if watermark <= self._passed_watermarks.get(node.id, NO_TIMESTAMP):
+                return
+            self._passed_watermarks[node.id] = watermark
         for _, output in node.outputs:
             self._flush_output(output)
             output.watermark(watermark)
@@ -613,6 +648,7 @@ class Task:
                 yield False
                 yield from self._on_time()
                 yield from self._results(node, self._call(node.operator.finish))
+            yield from self._pass_held_watermark(node)
 
     def _checkpoint(self, barrier: Barrier) -> Iterator[bool]:
         """Everything before the barrier leaves, then the barrier, then the state is captured."""

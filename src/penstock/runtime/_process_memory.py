@@ -1,0 +1,220 @@
+"""Memory of the process that `penstock run` makes: heap guard, garbage policy, ledger, log.
+
+One a process. Jobs find it with `current_process` and attach their schedulers: every batch then runs as a task of
+the heap guard, and between batches the runtime looks at the soft limit and decides on garbage collection. A job run
+as a library (in a test, a notebook) has none of it: the process belongs to somebody else there.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from types import CodeType
+from typing import TYPE_CHECKING, Any
+
+from penstock.conf import Configuration, RuntimeOptions
+from penstock.memory import (
+    FigureKind,
+    GarbagePolicy,
+    HeapLimits,
+    Ledger,
+    LedgerSnapshot,
+    LocalPlan,
+    MemoryLog,
+    TaskManagerPlan,
+    check_container,
+    install_heap_guard,
+    ledger_table,
+    resident_memory,
+)
+from penstock.runtime._memory_use import heap_limit_bytes, memory_plan
+from penstock.runtime._scheduler import Runnable, Scheduler
+
+if TYPE_CHECKING:
+    from penstock.memory import HeapGuard
+
+__all__ = ["ProcessMemory", "current_process", "in_runtime", "process_ledger"]
+
+_current: ProcessMemory | None = None
+_NOTHING = nullcontext()
+
+
+def current_process() -> ProcessMemory | None:
+    """The process memory of this process, None where Penstock is used as a library."""
+    return _current
+
+
+def process_ledger() -> Ledger | None:
+    """The ledger of this process, if it has one."""
+    return _current.ledger if _current is not None else None
+
+
+def in_runtime() -> AbstractContextManager[object]:
+    """For the runtime's work on the program's thread: it is not what the heap's limit stops."""
+    return _current.guard.exempt() if _current is not None else _NOTHING
+
+
+class ProcessMemory:
+    """Owned by the process's main thread.
+
+    Attributes:
+        plan: what the process may use.
+        guard: the heap guard.
+        ledger: budget, use and peak of every component.
+        garbage: the collector's policy.
+    """
+
+    def __init__(
+        self, conf: Configuration, *, log_path: str | None = None, report_directory: str | None = None
+    ) -> None:
+        self.plan: LocalPlan | TaskManagerPlan = memory_plan(conf)
+        self._conf = conf
+        self._log_path = log_path
+        self._report_directory = report_directory
+        self.ledger = Ledger()
+        self.guard: HeapGuard
+        self.garbage: GarbagePolicy
+        self._log: MemoryLog | None = None
+        self._last_job: LedgerSnapshot | None = None
+        self._slots: dict[int, int] = {}
+
+    # -- life ------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Compares the plan with the container, and puts everything in force.
+
+        Raises:
+            ContainerLimitError: the plan exceeds the container.
+        """
+        global _current  # noqa: PLW0603 - one a process
+        if isinstance(self.plan, TaskManagerPlan):
+            hint = check_container(self.plan.total_process_bytes)
+            if hint is not None:
+                print(f"penstock: {hint}", file=sys.stderr)
+        limit = heap_limit_bytes(self.plan)
+        self.guard = install_heap_guard(
+            HeapLimits.of(limit) if limit is not None else None,
+            report_directory=self._report_directory or "",
+        )
+        if limit is not None and self.guard.mode != "enforced":
+            print(
+                f"penstock: the heap limit is held by polling and the process limit alone: {self.guard.reason}.",
+                file=sys.stderr,
+            )
+        self._register(limit)
+        self.garbage = GarbagePolicy(
+            self.guard.used,
+            policy=self._conf.get(RuntimeOptions.GARBAGE_POLICY),
+            growth_fraction=self._conf.get(RuntimeOptions.GARBAGE_GROWTH),
+            trim=self.guard.trim,
+        )
+        self.garbage.start()
+        if self._log_path is not None:
+            interval_ms = self._conf.get(RuntimeOptions.MEMORY_LOG_INTERVAL)
+            self._log = MemoryLog(self.ledger, self._log_path, interval_ms / 1000, self._mark_system)
+            self._log.start()
+        _current = self
+
+    def _register(self, limit: int | None) -> None:
+        enforced = self.guard.mode == "enforced"
+        self.ledger.register(
+            "heap",
+            self.guard.used,
+            FigureKind.ENFORCED if enforced else FigureKind.SAMPLED,
+            budget_bytes=limit,
+            peak=self.guard.peak,
+            option="taskmanager.memory.task.heap.size",
+        )
+        self.ledger.register(
+            "metaspace",
+            lambda: resident_memory().file_bytes,
+            FigureKind.SAMPLED,
+            budget_bytes=self.plan.jvm_metaspace_bytes,
+            option="taskmanager.memory.jvm-metaspace.size",
+        )
+
+    def _mark_system(self) -> None:
+        self.guard.mark_system(True)
+
+    def close(self) -> None:
+        """Gives the process back as it was."""
+        global _current  # noqa: PLW0603 - one a process
+        _current = None
+        if self._log is not None:
+            self._log.close()
+        self.garbage.stop()
+        self.guard.close()
+
+    # -- jobs ------------------------------------------------------------------------------------
+
+    def attach(self, scheduler: Scheduler) -> None:
+        """A job's scheduler runs its batches under the guard."""
+        if self.guard.limits is not None:
+            scheduler.invoke = self._invoke
+        scheduler.between = self._between
+        scheduler.idle = self._idle
+        self.garbage.freeze()
+
+    def run_program(self, code: CodeType, namespace: dict[str, Any]) -> None:
+        """Runs the program's own code, which may use the heap like any task.
+
+        Raises:
+            TaskHeapError: it passed the heap's limit.
+        """
+        self.guard.mark_system(True)
+        if self.guard.limits is None:
+            exec(code, namespace)
+            return
+        slot = self.guard.open_slot("the program itself")
+        try:
+            self.guard.call(slot, exec, code, namespace)
+        finally:
+            self.guard.close_slot(slot)
+
+    def _invoke(self, task: Runnable, life: Iterator[bool]) -> bool:
+        slot = self._slots.get(id(task))
+        if slot is None:
+            slot = self._slots[id(task)] = self.guard.open_slot(getattr(task, "name", ""))
+        return self.guard.call(slot, next, life)
+
+    def _between(self, task: Runnable) -> None:
+        if self.guard.over_soft():
+            self.garbage.at_soft_limit()
+        else:
+            self.garbage.after_batch()
+
+    def _idle(self) -> float | None:
+        self.garbage.when_idle()
+        return None
+
+    def job_failed(self) -> None:
+        """After a task failed at the heap's limit: what it held is let go, and given back to the system."""
+        gc.unfreeze()  # the policy may have frozen what is garbage now
+        gc.collect()
+        self.guard.trim()
+
+    def job_ended(self) -> None:
+        """Keeps the figures of a job whose gauges are about to go."""
+        for slot in self._slots.values():
+            self.guard.close_slot(slot)
+        self._slots.clear()
+        self._last_job = self.ledger.snapshot()
+
+    def summary(self) -> str:
+        """Budget against peak of each component, as a table."""
+        now = self.ledger.snapshot(pss=True)
+        if self._last_job is not None:
+            own = {entry.component for entry in now.entries}
+            kept = tuple(entry for entry in self._last_job.entries if entry.component not in own)
+            now = LedgerSnapshot(
+                now.time_ms,
+                now.entries + kept,
+                now.rss_bytes,
+                now.anonymous_bytes,
+                now.peak_rss_bytes,
+                now.pss_bytes,
+                now.unattributed_bytes,
+            )
+        return ledger_table(now)
