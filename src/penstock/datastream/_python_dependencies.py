@@ -6,13 +6,14 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penstock.conf import Configuration, PipelineOptions, PythonOptions
 from penstock.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from penstock.conf import ConfigOption
 
 __all__ = ["PythonDependencies", "python_dependencies"]
@@ -100,6 +101,7 @@ def python_dependencies(configuration: Configuration) -> Iterator[Path | None]:
         yield None
         return
     import tempfile
+    from pathlib import Path
 
     saved_path, saved_executable, saved_directory = list(sys.path), os.environ.get("python"), Path.cwd()  # noqa: SIM112
     with tempfile.TemporaryDirectory(prefix="penstock-python-") as scratch:
@@ -172,6 +174,8 @@ def _items(value: str | None) -> list[str]:
 
 
 def _existing(text: str, key: str) -> Path:
+    from pathlib import Path
+
     path = Path(text.removeprefix("file://")).absolute()
     if not path.exists():
         raise ConfigurationError(f"{key}: there is no {text} (looked for {path}).")

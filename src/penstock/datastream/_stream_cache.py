@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
-import shutil
 import struct
-import tempfile
-import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO
 
 from penstock.datastream.connectors.base import (
@@ -41,11 +38,17 @@ class CacheFiles:
 
     def __init__(self) -> None:
         self.directory: str | None = None
+        self._remove: Callable[[], object] | None = None
 
     def create(self) -> str:
-        """An empty directory, in place of what was there."""
+        """An empty directory, in place of what was there; removed with this object at the latest."""
+        import shutil
+        import tempfile
+        import weakref
+
         self.drop()
         self.directory = tempfile.mkdtemp(prefix="penstock-cache-")
+        self._remove = weakref.finalize(self, shutil.rmtree, self.directory, ignore_errors=True)
         return self.directory
 
     @property
@@ -55,12 +58,9 @@ class CacheFiles:
 
     def drop(self) -> None:
         """Removes the files."""
-        directory, self.directory = self.directory, None
-        if directory is not None:
-            shutil.rmtree(directory, ignore_errors=True)
-
-    def __del__(self) -> None:
-        self.drop()
+        if self._remove is not None:
+            self._remove()
+        self.directory = self._remove = None
 
 
 class CacheSink(Sink):
@@ -83,7 +83,7 @@ class _CacheWriter(SinkWriter):
 
     def __init__(self, directory: str) -> None:
         self._directory = directory
-        self._part = uuid.uuid4().hex
+        self._part = os.urandom(16).hex()
         self._file: BinaryIO | None = open(os.path.join(directory, IN_PROGRESS + self._part), "wb")  # noqa: SIM115
 
     def write(self, values: Sequence[Any], timestamps: Sequence[int] | None, watermark: int) -> None:
