@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from penstock.common._text import java_text
@@ -120,9 +120,19 @@ class Encoder:
         text, charset = java_text(type_info), self._charset
 
         def encode(value: Any) -> bytes:
-            return (text(value) + "\n").encode(charset)
+            return (text(value) + "\n").encode(charset, "replace")
 
         return encode
+
+    def encode_batch_for(self, type_info: TypeInformation | None) -> Callable[[Sequence[Any]], bytes]:
+        """The function that makes the bytes of several elements, one after the other."""
+        if type(self).encode_for is not Encoder.encode_for or not self._charset.startswith(
+            ("utf-8", "ascii", "iso8859")
+        ):
+            encode = self.encode_for(type_info)
+            return lambda values: b"".join(map(encode, values))
+        text, charset = java_text(type_info), self._charset
+        return lambda values: ("\n".join(map(text, values)) + "\n").encode(charset, "replace") if values else b""
 
 
 class BulkWriterFactory:

@@ -224,8 +224,9 @@ class Committer(ABC):
     def abort_unknown(self, writer_states: Sequence[Any]) -> None:  # noqa: B027 - most leave nothing behind
         """After recovery: cleans up what was written after the checkpoint (in-progress files, open transactions).
 
-        Called once with the `snapshot`s of all writers of the restored checkpoint, before a writer of the new attempt
-        is created, so that everything of theirs on disk that no snapshot names is a leftover.
+        Called once with the `snapshot`s of all writers of the restored checkpoint, after the restored committables were
+        committed and before a writer of the new attempt is created: everything of theirs that no snapshot names is a
+        leftover.
         """
 
 
