@@ -71,6 +71,8 @@ class Operator(ABC):
         broadcasts_state: whether every subtask has the same `snapshot`, so that on recovery each gets a whole one.
         takes_batches: whether `process_batch(values, timestamps, keys)` replaces `process` where the operator heads its chain.
         busy: True while a further record must not be given (an asynchronous operator at its capacity).
+        holds_watermarks: True: watermarks leave when `output_watermark` rises, not when they arrive.
+        output_watermark: the last watermark that may leave, of an operator that holds them.
     """
 
     emits_timestamps: bool = False
@@ -78,6 +80,8 @@ class Operator(ABC):
     broadcasts_state: bool = False
     takes_batches: bool = False
     busy: bool = False
+    holds_watermarks: bool = False
+    output_watermark: int = NO_TIMESTAMP
 
     def open(self, context: OperatorContext) -> None:
         """Before the first record, after state was restored: loads the user function and calls its `open`."""
