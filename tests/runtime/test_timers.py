@@ -101,6 +101,20 @@ def test_timers_registered_while_firing_fire_if_they_are_due() -> None:
     assert [timestamp for _, timestamp in timers.advance(20)] == [20]
 
 
+def test_what_is_due_fires_before_what_is_registered_meanwhile() -> None:
+    timers = Recorder()
+    for timestamp in (4, 9):
+        timers.register("a", timestamp)
+    timers.react = lambda timestamp, key, namespace: (
+        [timers.service.register_event_time_timer(each) for each in (8, 9, 30)] if timestamp == 4 else None
+    )
+    assert [timestamp for _, timestamp in timers.advance(20)] == [4, 9, 8]
+    timers.service.event_time.in_rounds = False
+    timers.register("a", 4)
+    timers.register("a", 29)
+    assert [timestamp for _, timestamp in timers.advance(29)] == [4, 8, 9, 29]
+
+
 def test_a_timer_at_or_before_the_watermark_waits_for_the_next_advance() -> None:
     timers = Recorder()
     timers.advance(10)

@@ -51,36 +51,46 @@ class _Several(dict[Any, bool]):
 
 
 class _Gone:
-    """Marks a timer of the time that is firing: it fired, or was deleted by an earlier one."""
+    """Marks a timer of the round in work: it fired, or was deleted by an earlier one."""
 
     def __repr__(self) -> str:
         return "<gone>"
 
 
 _GONE = _Gone()
+_NOTHING: dict[Any, Any] = {}
 
 
 class TimerQueue:
     """The timers of one time domain. Owned by the task's thread.
 
+    Event-time timers that are due are taken out in *rounds*: first all that are due at the beginning, in the order of
+    their times, then those that were registered meanwhile and are due as well, and so on. PyFlink's operators do the
+    same, because what a timer registers reaches the JVM after the round
+    (`AbstractExternalPythonStreamOperator.advanceWatermark`).
+
     Attributes:
         heap: the distinct times, among them some whose last timer was deleted.
         buckets: for each time in the heap, key -> namespace (or `_Several`).
+        firing: the same for the times of the round in work; empty in between.
+        in_rounds: False: timers registered meanwhile fire in the order of their times among the others.
     """
 
-    __slots__ = ("_emptied", "_firing", "_firing_at", "buckets", "heap")
+    __slots__ = ("_emptied", "buckets", "firing", "heap", "in_rounds")
 
     def __init__(self) -> None:
         self.heap: list[int] = []
         self.buckets: dict[int, dict[Any, Any]] = {}
         self._emptied = 0  # buckets that lost their last timer since the last compaction
-        self._firing: dict[Any, Any] = {}
-        self._firing_at: int | None = None
+        self.firing: dict[int, dict[Any, Any]] = {}
+        self.in_rounds = True
 
     def add(self, timestamp: int, key: Any, namespace: Any) -> None:
         """Registers a timer; a second one of the same time, key and namespace is the same timer."""
         if type(timestamp) is not int:
             timestamp = _as_time(timestamp)
+        if self.firing and self._is_about_to_fire(timestamp, key, namespace):
+            return
         bucket = self.buckets.get(timestamp)
         if bucket is None:
             self.buckets[timestamp] = {key: namespace}
@@ -99,13 +109,19 @@ class TimerQueue:
         bucket = self.buckets.get(timestamp)
         if bucket is not None and key in bucket:
             self._remove_from(bucket, key, namespace)
-        elif timestamp == self._firing_at and key in self._firing:
-            present = self._firing[key]
-            if isinstance(present, _Several):
-                if namespace in present:
-                    present[namespace] = False
-            elif present == namespace:
-                self._firing[key] = _GONE
+        elif self.firing and self._is_about_to_fire(timestamp, key, namespace):
+            waiting = self.firing[timestamp]
+            if isinstance(waiting[key], _Several):
+                waiting[key][namespace] = False
+            else:
+                waiting[key] = _GONE
+
+    def _is_about_to_fire(self, timestamp: int, key: Any, namespace: Any) -> bool:
+        """Whether the timer is one of the round in work that has not fired yet."""
+        present = self.firing.get(timestamp, _NOTHING).get(key, _GONE)
+        if isinstance(present, _Several):
+            return present.get(namespace, False)
+        return present is not _GONE and bool(present == namespace)
 
     def _remove_from(self, bucket: dict[Any, Any], key: Any, namespace: Any) -> None:
         present = bucket[key]
@@ -141,22 +157,29 @@ class TimerQueue:
 
     def due(self, limit: int) -> Iterator[tuple[int, Any, Any]]:
         """Takes out the timers up to and including `limit` one by one, also those that are added meanwhile."""
+        heap = self.heap
+        while heap and heap[0] <= limit:
+            self._begin_round(limit)
+            for timestamp in list(self.firing):
+                bucket = self.firing[timestamp]
+                for key, namespace in bucket.items():
+                    if isinstance(namespace, _Several):
+                        yield from self._due_of_key(timestamp, key, namespace)
+                    elif namespace is not _GONE:
+                        bucket[key] = _GONE
+                        yield timestamp, key, namespace
+                del self.firing[timestamp]
+
+    def _begin_round(self, limit: int) -> None:
+        """Moves what is due to `firing`."""
         heap, buckets = self.heap, self.buckets
         while heap and heap[0] <= limit:
             timestamp = heapq.heappop(heap)
             bucket = buckets.pop(timestamp)
-            if not bucket:
-                continue
-            self._firing, self._firing_at = bucket, timestamp
-            for key, namespace in bucket.items():
-                if namespace is _GONE:
-                    continue
-                if isinstance(namespace, _Several):
-                    yield from self._due_of_key(timestamp, key, namespace)
-                    continue
-                bucket[key] = _GONE
-                yield timestamp, key, namespace
-            self._firing, self._firing_at = {}, None
+            if bucket:
+                self.firing[timestamp] = bucket
+                if not self.in_rounds:
+                    return
 
     def _due_of_key(self, timestamp: int, key: Any, namespaces: _Several) -> Iterator[tuple[int, Any, Any]]:
         for namespace, waits in namespaces.items():
@@ -165,9 +188,9 @@ class TimerQueue:
                 yield timestamp, key, namespace
 
     def timers(self) -> Iterator[Timer]:
-        """All timers in the order in which they will fire; those of the time that is firing come first."""
-        if self._firing_at is not None:
-            yield from _timers_in(self._firing_at, self._firing)
+        """All timers in the order in which they will fire."""
+        for timestamp, bucket in self.firing.items():
+            yield from _timers_in(timestamp, bucket)
         for timestamp in sorted(self.buckets):
             yield from _timers_in(timestamp, self.buckets[timestamp])
 
@@ -219,6 +242,7 @@ class TimerService:
         self.current_watermark = MIN_LONG_VALUE
         self.event_time = TimerQueue()
         self.processing_time = TimerQueue()
+        self.processing_time.in_rounds = False  # the clock moves in small steps: one after the other is what comes out
         self._on_event_time = on_event_time
         self._on_processing_time = on_processing_time
 
@@ -246,7 +270,7 @@ class TimerService:
         """Fires the event-time timers up to `watermark`, lazily, in the order of their times.
 
         The watermark counts as risen from the call on. A timer registered meanwhile at or before the watermark fires
-        too. The iterator must be used up before the next record is processed.
+        too, after those that were due before. The iterator must be used up before the next record is processed.
         """
         self.current_watermark = watermark
         return self._fire(self.event_time, watermark, self._on_event_time)

@@ -36,6 +36,7 @@ class AsyncOperator(Operator):
         self._spec = spec
         self._queue = ElementQueue(spec.ordered)
         self._restored: list[tuple[Any, int]] = []
+        self._waiting: deque[InFlight] = deque()  # in the queue, not called yet; a batch at most
         self._done: deque[tuple[InFlight, list[Any] | None, BaseException | None]] = deque()  # as many as in flight
         self._has_woken = False
         self._finishing = False
@@ -59,11 +60,19 @@ class AsyncOperator(Operator):
             self.process(value, timestamp)
 
     def process(self, value: Any, timestamp: int) -> None:
-        """Starts a call."""
-        element = self._queue.add(value, timestamp)
-        assert self._calls is not None
-        self._calls.submit(element, value)
-        self._set_busy()
+        """Starts a call, or puts it off: a batch may bring more elements than there is room for."""
+        self._waiting.append(self._queue.add(value, timestamp))
+        self._start_calls()
+
+    def _start_calls(self) -> None:
+        """As many as the capacity has room for; an element takes it from its first attempt until its results leave."""
+        calls, waiting = self._calls, self._waiting
+        assert calls is not None
+        while waiting and len(self._queue) - len(waiting) < self._spec.capacity:
+            element = waiting.popleft()
+            calls.submit(element, element.value)
+        in_queue = len(self._queue)
+        self.busy = in_queue > 0 if self._finishing else in_queue >= self._spec.capacity
 
     def advance_watermark(self, watermark: int) -> Iterable[Timed]:
         """Puts the watermark behind what is in flight."""
@@ -89,14 +98,14 @@ class AsyncOperator(Operator):
                 yield result, timestamp
         if self._queue.watermark is not None:
             self.output_watermark = self._queue.watermark
-        self._set_busy()
+        self._start_calls()
         if self._queue.may_emit:
             self._wake()
 
     def finish(self) -> Iterable[Timed]:
         """What is ready; `busy` until all is."""
         self._finishing = True
-        self._set_busy()
+        self.busy = len(self._queue) > 0
         return self.drain()
 
     def snapshot(self) -> Any:
@@ -118,10 +127,6 @@ class AsyncOperator(Operator):
         finally:
             if function is not None:
                 close_function(function)
-
-    def _set_busy(self) -> None:
-        in_flight = len(self._queue)
-        self.busy = in_flight > 0 if self._finishing else in_flight >= self._spec.capacity
 
     def _on_done(self, element: InFlight, results: list[Any] | None, error: BaseException | None) -> None:
         """On the loop's thread."""

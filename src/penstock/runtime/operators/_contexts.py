@@ -51,12 +51,13 @@ class TimersNotKeyedError(JobError):
 class KeyedTimerAccess(UserTimerService):
     """What user functions see of the timers: those of the current key. Owned by the task's thread."""
 
-    __slots__ = ("_backend", "_event_buckets", "_event_heap", "_timers")
+    __slots__ = ("_backend", "_event_buckets", "_event_firing", "_event_heap", "_timers")
 
     def __init__(self, timers: TimerService) -> None:
         self._timers = timers
         self._backend = timers.backend
         self._event_buckets = timers.event_time.buckets
+        self._event_firing = timers.event_time.firing
         self._event_heap = timers.event_time.heap
 
     def current_processing_time(self) -> int:
@@ -70,7 +71,7 @@ class KeyedTimerAccess(UserTimerService):
     def register_event_time_timer(self, timestamp: int) -> None:
         """Asks for `on_timer` when the watermark reaches `timestamp`, epoch ms."""
         # `TimerQueue.add`, written out for what nearly every call is: many programs come here with each record.
-        if type(timestamp) is int:
+        if type(timestamp) is int and timestamp not in self._event_firing:
             bucket = self._event_buckets.get(timestamp)
             if bucket is None:
                 self._event_buckets[timestamp] = {self._backend.current_key: None}

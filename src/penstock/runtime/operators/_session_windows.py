@@ -66,6 +66,8 @@ class SessionWindowOperator(Operator):
         self._backend = backend = keyed_backend(context)
         self._now_ms = context.now_ms
         self._timers = timers = context.timers(WINDOW_TIMERS, self._on_timer, self._on_timer)
+        # A timer that is set anew for a session that grew has its place among the others.
+        timers.event_time.in_rounds = False
         self._register = (
             timers.register_event_time_timer if self._is_event_time else timers.register_processing_time_timer
         )
