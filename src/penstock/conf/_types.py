@@ -67,7 +67,7 @@ def printed(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
-        return str(value) if -(10**4000) < value < 10**4000 else f"{value:#x}"
+        return _digits(value)
     if isinstance(value, float):
         return java_double(value)
     if isinstance(value, MemorySize):
@@ -81,6 +81,15 @@ def printed(value: object) -> str:
         return f"{microseconds // 1000} ms" if microseconds % 1000 == 0 else f"{microseconds} µs"
     name = getattr(value, "name", None)  # enum members
     return name if isinstance(name, str) else str(value)
+
+
+def _digits(value: int) -> str:
+    try:
+        return str(value)
+    except ValueError:  # Python refuses to print integers of many thousand digits, unless asked in another way
+        from decimal import Decimal
+
+        return format(Decimal(value), "f")
 
 
 def size_bytes(value: object) -> int:
