@@ -17,7 +17,7 @@ from penstock.common.job_status import JobStatus
 from penstock.conf import Configuration, ExecutionOptions
 from penstock.datastream._executor import JobResult, Pipeline
 from penstock.datastream._transformations import CollectSpec, SourceSpec
-from penstock.errors import ConfigurationError, JobError
+from penstock.errors import ConfigurationError, JobError, PenstockError
 from penstock.graph import JobGraph, StreamGraph, build_job_graph, build_stream_graph
 from penstock.memory import TaskHeapError
 from penstock.runtime._attempt import Attempt, InProcessAttempt, JobFacts
@@ -186,9 +186,9 @@ class LocalJob:
             with in_runtime():
                 self._complete()
         except JobCancelledError as error:
-            self._end(JobStatus.CANCELED, error)
-        except Exception as error:
-            self._end(JobStatus.FAILED, error)
+            self._end(JobStatus.CANCELED, _let_go(error))
+        except Exception as error:  # noqa: BLE001 - kept, and raised by whoever asks for the result
+            self._end(JobStatus.FAILED, _let_go(error))
         except BaseException:
             self._end(JobStatus.CANCELED, JobCancelledError(f"Job '{self.name}' was interrupted."))
             raise
@@ -248,6 +248,7 @@ class LocalJob:
         """A task failed: stops the attempt, and starts the next one if the restart strategy says so."""
         self._stop_attempt()
         process = current_process()
+        _let_go(error)
         if process is not None and isinstance(error, TaskHeapError):
             process.job_failed()
         delay_ms = self._restarts.delay_ms(self._clock())
@@ -319,3 +320,10 @@ class LocalJob:
     def collects(self) -> bool:
         """Whether the program has a collecting sink."""
         return bool(self._collectors)
+
+
+def _let_go(error: Exception) -> Exception:
+    """Drops the frames of an error meant for users: they hold the tasks, and the text says all there is to say."""
+    if isinstance(error, PenstockError):
+        error.__traceback__ = error.__context__ = error.__cause__ = None
+    return error
