@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["GarbagePolicy", "GarbageStatistics", "GenerationStatistics"]
+__all__ = ["GarbagePolicy", "GarbageStatistics", "GenerationStatistics", "show_frozen_objects"]
 
 THRESHOLDS = (100_000, 50, 1000)
 """Young collections every 100,000 net allocations of containers; the oldest generation practically never by itself."""
@@ -145,6 +145,11 @@ class _Settings:
 
 
 _settings = _Settings()
+
+
+def show_frozen_objects() -> None:
+    """Lets the collector see what policies froze, for a look at the whole heap; the next collection freezes anew."""
+    _settings.unfreeze()
 
 
 class GarbagePolicy:
