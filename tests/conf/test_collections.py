@@ -66,7 +66,7 @@ def test_maps(text: str, entries: dict[str, str] | None) -> None:
     "text", ["PYTHON", "PYTHON:", "PYTHON: ", ":1", "a:b:c", "a:1,a:2", "a:1,,b:2", "'a", "[a]", "a:1 b:2:3"]
 )
 def test_no_maps(text: str) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         read_map(text)
 
 

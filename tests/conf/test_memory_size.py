@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import pickle
 
 import pytest
@@ -95,10 +96,8 @@ def test_what_is_printed_reads_back(size: int) -> None:
 
 @given(st.text())
 def test_any_text_is_a_size_or_a_memory_size_error(text: str) -> None:
-    try:
+    with contextlib.suppress(MemorySizeError):
         assert 0 <= MemorySize.parse(text).bytes <= LONG_MAX
-    except MemorySizeError as error:
-        assert error.text == text
 
 
 def test_arithmetic_and_order() -> None:

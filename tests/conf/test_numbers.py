@@ -91,11 +91,12 @@ def test_doubles(text: str, value: float) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "abc", "1e", "0x", "0x1", "0x.p1", "1_0", "1 2", "--1", "+-1", "inf", "nan", "infinity", "NaNf", "Infinityd",
+    ["", " ", "abc", "1e", "0x", "0x1", "0x.p1", "1_0", "1 2", "--1", "+-1", "inf", "nan", "infinity",
+     "NaNf", "Infinityd",
      "1ff", "f", ".", "e5", "\u0661", "1\u00a0", "0x1p", "1,5", "true"],
 )  # fmt: skip
 def test_no_doubles(text: str) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         read_double(text)
 
 
@@ -152,7 +153,7 @@ def test_integers(text: str, value: int) -> None:
     ],
 )
 def test_no_integers(text: str) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         read_integer(text)
 
 

@@ -87,7 +87,7 @@ def test_conversions(kind: OptionType[object], value: object, converted: object)
     ],
 )  # fmt: skip
 def test_values_that_are_none_of_their_type(kind: OptionType[object], value: object) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         kind.convert(value)
 
 
