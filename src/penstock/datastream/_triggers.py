@@ -223,12 +223,12 @@ class _ContinuousTrigger(Trigger[T, TimeWindow]):
     def _fire_time(self, ctx: Trigger.TriggerContext) -> Any:
         return ctx.get_partitioned_state(self.state_desc)
 
+    def _interval_start(self, time: int) -> int:
+        """The start of the interval `time` is in; intervals start at the epoch."""
+        return time - time % self.interval
+
     def _next_fire_time(self, time: int, window: TimeWindow) -> int:
         return min(time + self.interval, window.max_timestamp())
-
-    def _first_fire_time(self, time: int, window: TimeWindow) -> int:
-        """The end of the interval `time` is in; intervals start at the epoch."""
-        return self._next_fire_time(time - time % self.interval, window)
 
 
 class ContinuousEventTimeTrigger(_ContinuousTrigger[T]):
@@ -247,7 +247,7 @@ class ContinuousEventTimeTrigger(_ContinuousTrigger[T]):
         ctx.register_event_time_timer(end)
         fire_time = self._fire_time(ctx)
         if fire_time.get() is None:
-            self._wait(fire_time, self._first_fire_time(timestamp, window), ctx)
+            self.register_next_fire_timestamp(self._interval_start(timestamp), window, ctx, fire_time)
         return CONTINUE
 
     def on_processing_time(self, time: int, window: TimeWindow, ctx: Trigger.TriggerContext) -> TriggerResult:
@@ -262,7 +262,7 @@ class ContinuousEventTimeTrigger(_ContinuousTrigger[T]):
         if fire_time.get() != time:
             return CONTINUE
         fire_time.clear()
-        self._wait(fire_time, self._next_fire_time(time, window), ctx)
+        self.register_next_fire_timestamp(time, window, ctx, fire_time)
         return FIRE
 
     def on_merge(self, window: TimeWindow, ctx: Trigger.OnMergeContext) -> None:
@@ -280,9 +280,13 @@ class ContinuousEventTimeTrigger(_ContinuousTrigger[T]):
             ctx.delete_event_time_timer(time)
             fire_time.clear()
 
-    def _wait(self, fire_time: Any, time: int, ctx: Trigger.TriggerContext) -> None:
-        fire_time.add(time)
-        ctx.register_event_time_timer(time)
+    def register_next_fire_timestamp(
+        self, time: int, window: TimeWindow, ctx: Trigger.TriggerContext, fire_timestamp_state: Any
+    ) -> None:
+        """Waits for one interval after `time`, or the window's end if that comes first."""
+        fire_time = self._next_fire_time(time, window)
+        fire_timestamp_state.add(fire_time)
+        ctx.register_event_time_timer(fire_time)
 
 
 class ContinuousProcessingTimeTrigger(_ContinuousTrigger[T]):
@@ -297,7 +301,8 @@ class ContinuousProcessingTimeTrigger(_ContinuousTrigger[T]):
         """Waits for the next interval unless it does already."""
         fire_time = self._fire_time(ctx)
         if fire_time.get() is None:
-            self._wait(fire_time, self._first_fire_time(ctx.get_current_processing_time(), window), ctx)
+            start = self._interval_start(ctx.get_current_processing_time())
+            self.register_next_fire_timestamp(start, window, ctx, fire_time)
         return CONTINUE
 
     def on_processing_time(self, time: int, window: TimeWindow, ctx: Trigger.TriggerContext) -> TriggerResult:
@@ -306,7 +311,7 @@ class ContinuousProcessingTimeTrigger(_ContinuousTrigger[T]):
         if fire_time.get() != time:
             return CONTINUE
         fire_time.clear()
-        self._wait(fire_time, self._next_fire_time(time, window), ctx)
+        self.register_next_fire_timestamp(time, window, ctx, fire_time)
         return FIRE
 
     def on_event_time(self, time: int, window: TimeWindow, ctx: Trigger.TriggerContext) -> TriggerResult:
@@ -328,9 +333,13 @@ class ContinuousProcessingTimeTrigger(_ContinuousTrigger[T]):
             ctx.delete_processing_time_timer(time)
             fire_time.clear()
 
-    def _wait(self, fire_time: Any, time: int, ctx: Trigger.TriggerContext) -> None:
-        fire_time.add(time)
-        ctx.register_processing_time_timer(time)
+    def register_next_fire_timestamp(
+        self, time: int, window: TimeWindow, ctx: Trigger.TriggerContext, fire_timestamp_state: Any
+    ) -> None:
+        """Waits for one interval after `time`, or the window's end if that comes first."""
+        fire_time = self._next_fire_time(time, window)
+        fire_timestamp_state.add(fire_time)
+        ctx.register_processing_time_timer(fire_time)
 
 
 class PurgingTrigger(Trigger[T, Window]):
