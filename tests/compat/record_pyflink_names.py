@@ -60,23 +60,27 @@ def definitions(body: list[ast.stmt]) -> Any:
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
             yield node.name, {"bases": [ast.unparse(base) for base in node.bases], "names": dict(members(node))}
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and not node.name.startswith("_"):
-            if not is_overload(node):
-                yield node.name, parameters(node)
+            if is_overload(node):
+                continue
+            yield node.name, parameters(node)
 
 
 def members(node: ast.ClassDef) -> Any:
     for child in node.body:
         if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            if child.name == "__init__" or not child.name.startswith("_"):
-                if not is_overload(child):
-                    static = any(ast.unparse(d) in ("staticmethod",) for d in child.decorator_list)
-                    yield child.name, parameters(child)[0 if static else 1 :]
+            if is_public(child.name) and not is_overload(child):
+                static = any(ast.unparse(decorator) == "staticmethod" for decorator in child.decorator_list)
+                yield child.name, parameters(child)[0 if static else 1 :]
         elif isinstance(child, ast.ClassDef) and not child.name.startswith("_"):
             yield from definitions([child])
         elif isinstance(child, ast.Assign):
             for target in child.targets:
                 if isinstance(target, ast.Name) and not target.id.startswith(("_", "EPOCH_ORDINAL")):
                     yield target.id, "value"
+
+
+def is_public(name: str) -> bool:
+    return name == "__init__" or not name.startswith("_")
 
 
 def is_overload(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
@@ -91,7 +95,7 @@ def parameters(node: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
     if arguments.vararg:
         found.append("*" + arguments.vararg.arg)
     found += [
-        arg.arg + ("" if default is None else "=") for arg, default in zip(arguments.kwonlyargs, arguments.kw_defaults)
+        arg.arg + ("" if default is None else "=") for arg, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
     ]
     if arguments.kwarg:
         found.append("**" + arguments.kwarg.arg)
