@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
+from math import isfinite
 from struct import Struct
 from typing import Any, NamedTuple
 
@@ -32,7 +33,7 @@ from penstock.common.typeinfo import (
 )
 from penstock.common.types import Row
 
-__all__ = ["Coercer", "coercer_for", "collection_coercer_for", "float32"]
+__all__ = ["Coercer", "client_coercer_for", "coercer_for", "collection_coercer_for", "float32"]
 
 Coercer = Callable[[Any], Any]
 
@@ -53,15 +54,23 @@ def collection_coercer_for(type_info: TypeInformation | None) -> Coercer | None:
     return _coercer(type_info, _LENIENT)
 
 
+def client_coercer_for(type_info: TypeInformation | None) -> Coercer | None:
+    """The same for what `execute_and_collect` hands out: a FLOAT is read from its decimal text, 0.1 is 0.1."""
+    return _coercer(type_info, _CLIENT)
+
+
 class _Composites(NamedTuple):
-    """The makers of coercers for types with fields."""
+    """The makers of coercers for types with fields, and the coercer of FLOAT."""
 
     row: Callable[[list[str], Sequence[Coercer | None]], Coercer]
     tuple_: Callable[[Sequence[Coercer | None]], Coercer]
+    single: Coercer
 
 
 def _coercer(type_info: TypeInformation | None, make: _Composites) -> Coercer | None:
     if isinstance(type_info, BasicTypeInfo):
+        if type_info.basic_type is BasicType.FLOAT:
+            return make.single
         bits = _INTEGER_BITS.get(type_info.basic_type)
         return _BASIC[type_info.basic_type] if bits is None else _integer_coercer(type_info, bits)
     if isinstance(type_info, TupleTypeInfo):
@@ -93,6 +102,14 @@ def float32(value: Any) -> float | None:
     except Exception as error:
         raise TypeError(f"FLOAT takes a number, got {type(value).__name__} {value!r}") from error
     return rounded
+
+
+def _shortest_float32(value: Any) -> float | None:
+    single = float32(value)
+    if single is None or single.is_integer() or not isfinite(single):
+        return single
+    texts = (f"{single:.{digits}g}" for digits in range(1, 10))
+    return next((short for short in map(float, texts) if float32(short) == single), single)
 
 
 def _integer_coercer(type_info: BasicTypeInfo, bits: int) -> Coercer:
@@ -207,7 +224,6 @@ _BASIC: dict[BasicType, Coercer] = {
     BasicType.STRING: _string,
     BasicType.CHAR: _string,
     BasicType.BOOLEAN: _boolean,
-    BasicType.FLOAT: float32,
     BasicType.DOUBLE: _double,
     BasicType.BIG_INT: _big_int,
     BasicType.BIG_DEC: _decimal,
@@ -302,8 +318,9 @@ def _lenient_tuple_coercer(fields: Sequence[Coercer | None]) -> Coercer:
     return coerce
 
 
-_STRICT = _Composites(_row_coercer, _tuple_coercer)
-_LENIENT = _Composites(_lenient_row_coercer, _lenient_tuple_coercer)
+_STRICT = _Composites(_row_coercer, _tuple_coercer, float32)
+_LENIENT = _Composites(_lenient_row_coercer, _lenient_tuple_coercer, float32)
+_CLIENT = _Composites(_row_coercer, _tuple_coercer, _shortest_float32)
 
 
 def _bytes_or_list_coercer(element_type: TypeInformation, make: _Composites, may_be_bytes: bool) -> Coercer:

@@ -3,7 +3,17 @@
 The one place the runtime asks; the rules are in `_coercion` and `_text`.
 """
 
-from penstock.common._coercion import Coercer, coercer_for, float32
+from penstock.common._coercion import Coercer, client_coercer_for, coercer_for, float32
 from penstock.common._text import Text, java_double, java_float, java_text, print_text
 
-__all__ = ["Coercer", "Text", "coercer_for", "float32", "java_double", "java_float", "java_text", "print_text"]
+__all__ = [
+    "Coercer",
+    "Text",
+    "client_coercer_for",
+    "coercer_for",
+    "float32",
+    "java_double",
+    "java_float",
+    "java_text",
+    "print_text",
+]

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from penstock.common._values import coercer_for, print_text
+from penstock.common._values import client_coercer_for, coercer_for, print_text
+from penstock.common.typeinfo import RowTypeInfo
 from penstock.datastream._transformations import (
     CollectSpec,
     FilterSpec,
@@ -423,13 +424,15 @@ class _TaskBuilder:
     def _terminal(self, operator: ChainedOperator, spec: OperatorSpec, recovery: OperatorRecovery | None) -> Output:
         transformation = operator.node.transformation
         input_type = edge_type(transformation.inputs[0][0])
-        coerce, name = coercer_for(input_type), transformation.name
+        name = transformation.name
         if isinstance(spec, PrintSpec):
             prefix = print_prefix(spec.identifier, self._facts.subtask_index, self._facts.parallelism)
+            # PyFlink turns rows into text inside the chain of Python functions, everything else behind it.
+            coerce = None if isinstance(input_type, RowTypeInfo) else coercer_for(input_type)
             return PrintOutput(print_text(input_type), prefix, coerce, name, self._settings.print_lock)
         if isinstance(spec, CollectSpec):
             stage = self._settings.stage(transformation.id, self._facts.subtask_index)
-            return CollectOutput(stage, coerce, name)
+            return CollectOutput(stage, client_coercer_for(input_type), name)
         if isinstance(spec, SinkSpec):
             context = WriterContext(
                 self._facts.subtask_index,
@@ -439,7 +442,7 @@ class _TaskBuilder:
                 self._settings.checkpointing,
             )
             recovered = recovery.writer_states(self._facts.subtask_index, self._facts.parallelism) if recovery else ()
-            return SinkOutput(spec.sink.create_writer(context, recovered), coerce, name)
+            return SinkOutput(spec.sink.create_writer(context, recovered), coercer_for(input_type), name)
         raise InvariantError(f"no output for {spec!r}")
 
     def _reader(self, spec: SourceSpec, node: ChainNode) -> SourceReader:
