@@ -86,8 +86,8 @@ class DataStream(OperatorSettings):
     # -- what it is ------------------------------------------------------------------------------
 
     def get_type(self) -> TypeInformation:
-        """The type of the elements, PickledBytesTypeInfo where untyped."""
-        return self._type if self._type is not None else PickledBytesTypeInfo()
+        """The type of the elements, PickledBytesTypeInfo where untyped. Rows have field names, `f0`, `f1`, … by default."""
+        return named_fields(self._type) if self._type is not None else PickledBytesTypeInfo()
 
     def get_execution_environment(self) -> StreamExecutionEnvironment:
         """The environment the stream belongs to."""
@@ -412,6 +412,18 @@ def declared_type(output_type: OutputType) -> TypeInformation | None:
         raise TypeError(f"output_type must be None, list or TypeInformation, got {_described(output_type)}")
     output_type.check()
     return output_type
+
+
+def named_fields(type_info: TypeInformation) -> TypeInformation:
+    """The type as a stream shows it: the fields of its rows have names, as after PyFlink's way through Java."""
+    from penstock.common.typeinfo import RowTypeInfo
+
+    if isinstance(type_info, RowTypeInfo):
+        type_info.get_field_names()  # from now on these are the type's names
+    if isinstance(type_info, (RowTypeInfo, TupleTypeInfo)):
+        for field in type_info.get_field_types():
+            named_fields(field)
+    return type_info
 
 
 def key_selector_function(key_selector: Any) -> UserFunction:

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from penstock.common.typeinfo import PickledBytesTypeInfo, RowTypeInfo, TypeInformation
-from penstock.datastream._data_stream import DataStream, DataStreamSink, OutputType, declared_type
+from penstock.datastream._data_stream import DataStream, DataStreamSink, OutputType, declared_type, named_fields
 from penstock.datastream._functions import KeySelector, ReduceFunction, SinkFunction
 from penstock.datastream._transformations import (
     CollectSpec,
@@ -56,7 +56,7 @@ class KeyedStream(DataStream):
 
     def get_type(self) -> TypeInformation:
         """ROW(key type, element type)."""
-        return RowTypeInfo([self._key_type or PickledBytesTypeInfo(), self._element_type()])
+        return named_fields(RowTypeInfo([self._key_type or PickledBytesTypeInfo(), self._element_type()]))
 
     # -- operators with keyed state --------------------------------------------------------------
 

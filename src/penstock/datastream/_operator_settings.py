@@ -44,12 +44,13 @@ class OperatorSettings:
         Raises:
             ConfigurationError: if these are not 32 hex digits.
         """
+        operator = self._own_operator("set_uid_hash")
         if len(uid_hash) != 32 or set(uid_hash.lower()) - set("0123456789abcdef"):
             raise ConfigurationError(
                 f"set_uid_hash() takes 32 characters between 0-9, a-f and A-F, got {uid_hash!r}. "
                 "To give an operator a name of your own, use uid()."
             )
-        self._own_operator("set_uid_hash").uid_hash = uid_hash
+        operator.uid_hash = uid_hash
         return self
 
     def set_parallelism(self, parallelism: int) -> Self:

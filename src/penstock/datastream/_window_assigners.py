@@ -246,7 +246,9 @@ class _FixedSessionWindows(_SessionWindows[T]):
 
     def __init__(self, session_gap: int) -> None:
         if session_gap <= 0:
-            raise Exception(f"{type(self).__name__} parameters must satisfy 0 < gap")
+            raise Exception(
+                f"{type(self).__name__} parameters must satisfy 0 < size, the size of a session being its gap"
+            )
         self._session_gap = session_gap
 
     def _gap(self, element: T) -> int:
