@@ -37,11 +37,13 @@ class Pace:
         """The chain's code stopped."""
         self._spent_s += perf_counter() - self._began
 
-    def spent(self, records: int) -> None:
-        """`records` were processed; adapts what is taken next."""
+    def spent(self, records: int) -> bool:
+        """`records` were processed; adapts what is taken next. Returns whether they took long."""
         spent_s, self._spent_s = self._spent_s, 0.0
         if spent_s < FAST_S:
             if records >= self.records:
                 self.records = min(BATCH_LIMIT, self.records * 8)
         elif spent_s > SLOW_S:
             self.records = max(1, int(records * SLOW_S / spent_s))
+            return True
+        return False

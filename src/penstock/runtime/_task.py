@@ -285,7 +285,7 @@ class Task:
                 self._polled_records = True
                 self.counters.records_in += len(batch.values)
                 yield from self._records(0, Batch(batch.values, batch.timestamps))
-                self._pace.spent(len(batch.values))
+                yield from self._keep_pace(len(batch.values))
                 yield True
         yield from self._advance_watermark(MAX_WATERMARK)
 
@@ -327,7 +327,7 @@ class Task:
         while self._pace.records < size - start:
             end = start + self._pace.records
             yield from self._records(index, batch.part(start, end))
-            self._pace.spent(end - start)
+            yield from self._keep_pace(end - start)
             start = end
             yield True
             yield from self._on_time()
@@ -335,7 +335,12 @@ class Task:
                 yield from self._wait_busy()
                 yield from self._on_time()
         yield from self._records(index, batch.part(start, size) if start else batch)
-        self._pace.spent(size - start)
+        yield from self._keep_pace(size - start)
+
+    def _keep_pace(self, records: int) -> Iterator[bool]:
+        """After records that took long, the next tasks get theirs before this one goes on."""
+        if self._pace.spent(records):
+            yield from self._flush(force=True)
 
     def _event(self, element: Element) -> Iterator[bool]:
         if isinstance(element, Watermark):
