@@ -7,14 +7,10 @@ import os
 from pathlib import Path
 
 os.environ.setdefault("JAVA_HOME", "/usr")
-from pyflink.java_gateway import get_gateway  # noqa: E402
+from pyflink.java_gateway import get_gateway
 
 JVM = get_gateway().jvm
-PATTERNS = (
-    "yyyy-MM-dd--HH|yyyyMMdd|yy/M/d|u-MM|uuuu|uuuuuu|yyy|y|dd.MM.yyyy HH:mm:ss.SSS|'day='yyyy-MM-dd|yyyy''MM|D|DDD|h a|hh:mm a"
-    "|K|kk|k|A|n|N|SSSSSS|S|EEE|EEEE|E|EEEEE|MMM|MMMM|MMMMM|LLL|e|ee|eee|c|Q|QQ|QQQ|QQQQ|q|G|GGGG|w|ww|W|Y|YYYY-'W'ww|YY|F"
-    "|X|XX|XXX|XXXX|XXXXX|x|xx|xxx|Z|ZZZ|ZZZZ|ZZZZZ|O|OOOO|VV|[yyyy]-MM|pppH|ppH:mm|yyyy/MM/dd/HH|'''q'''|_-.,:|H'h'm"
-).split("|")
+PATTERNS = ["yyyy-MM-dd--HH", "yyyyMMdd", "yy/M/d", "u-MM", "uuuu", "uuuuuu", "yyy", "y", "dd.MM.yyyy HH:mm:ss.SSS", "'day='yyyy-MM-dd", "yyyy''MM", "D", "DDD", "h a", "hh:mm a", "K", "kk", "k", "A", "n", "N", "SSSSSS", "S", "EEE", "EEEE", "E", "EEEEE", "MMM", "MMMM", "MMMMM", "LLL", "e", "ee", "eee", "c", "Q", "QQ", "QQQ", "QQQQ", "q", "G", "GGGG", "w", "ww", "W", "Y", "YYYY-'W'ww", "YY", "F", "X", "XX", "XXX", "XXXX", "XXXXX", "x", "xx", "xxx", "Z", "ZZZ", "ZZZZ", "ZZZZZ", "O", "OOOO", "VV", "[yyyy]-MM", "pppH", "ppH:mm", "yyyy/MM/dd/HH", "'''q'''", "_-.,:", "H'h'm"]
 INVALID = ["{yyyy}", "yyyy'", "b", "dddd", "HHH", "#", "VVV", "aaaaaa", "R", "ZZZZZZ"]
 ZONES = ["UTC", "America/Los_Angeles", "GMT-08:00", "+05:30", "Asia/Kathmandu", "Z", "UTC+2", "+8", "GMT"]
 MOMENTS = [0, 1709210096789, 1735603200000, 1767225599999, -1, 951782399000, 1704067200000, 1719835200123]

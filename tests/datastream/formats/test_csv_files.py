@@ -17,9 +17,9 @@ from penstock.datastream.connectors import _text_lines
 from penstock.datastream.connectors._file_formats import FileSplit
 from penstock.datastream.formats.csv import CsvBulkWriters, CsvReaderFormat, CsvSchema
 from penstock.errors import ConfigurationError
+from penstock.table import DataTypes as D
 
 from . import format_cases as cases
-from .data_types import D
 from .shapes import shape
 
 EXPECTED = json.loads((Path(__file__).parent / "expected.json").read_text())
