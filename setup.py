@@ -6,11 +6,13 @@ that the heap limit is held by polling and the process limit alone.
 
 from setuptools import Extension, setup
 
+PARTS = ("", "_end", "_hooks", "_limit", "_numpy", "_tasks")
+
 setup(
     ext_modules=[
         Extension(
             "penstock.memory._heapguard",
-            sources=["src/penstock/memory/_heapguard.c", "src/penstock/memory/_heapguard_numpy.c"],
+            sources=[f"src/penstock/memory/_heapguard{part}.c" for part in PARTS],
             depends=["src/penstock/memory/_heapguard.h"],
             extra_compile_args=["-O2", "-std=c11", "-fvisibility=hidden"],
             optional=True,

@@ -1,8 +1,8 @@
 """What is raised when the heap's limit is passed, and the recipe that turns it into one failed task.
 
-`HeapLimitError` reaches the thread that passed the limit at its next bytecode; `HeapOverrun` follows where it was caught
-and the heap stayed over the limit. Both carry no text of their own (they are made inside the allocator's slow path), they
-ask the guard when printed.
+`HeapLimitError` reaches the thread that passed the limit at its next bytecode; `HeapOverrun` follows where it was
+caught and the heap stayed over the limit. Both carry no text of their own (they are made inside the allocator's slow
+path), they ask the guard when printed.
 """
 
 from __future__ import annotations
@@ -52,8 +52,9 @@ class HeapFailure:
         line_bytes: what tasks may use it up to.
         limit_bytes: its limit, the reserve included.
         request_bytes: the request that passed it.
-        task_bytes: what the task took and did not give back; None where tasks are not metered.
+        task_bytes: the most the task held of what it took itself; 0 where tasks are not metered.
         freed_bytes: what came back when the task's frames were dropped.
+        report: the file that tells what the heap held, "" where none was written.
     """
 
     task: str
@@ -64,8 +65,9 @@ class HeapFailure:
     line_bytes: int
     limit_bytes: int
     request_bytes: int
-    task_bytes: int | None
+    task_bytes: int
     freed_bytes: int
+    report: str = ""
 
 
 class TaskHeapError(JobError):
@@ -77,7 +79,8 @@ class TaskHeapError(JobError):
 
     def __init__(self, failure: HeapFailure) -> None:
         where = "".join(f"\n  {frame}" for frame in failure.frames)
-        super().__init__(failure.message + (f"\nLast frames:{where}" if where else ""))
+        report = f"\nReport: {failure.report}" if failure.report else ""
+        super().__init__(failure.message + (f"\nLast frames:{where}" if where else "") + report)
         self.failure = failure
 
 
@@ -90,16 +93,16 @@ def describe_with(describe: Callable[[], str] | None) -> None:
 def tell_when_raised(on_raise: Callable[[BaseException], None]) -> None:
     """Has `on_raise` called with each exception in the thread that gets it, before any handler sees it.
 
-    It runs over the limit: it marks the thread exempt first. Without it the exceptions have no `__init__` in Python, whose
-    first instruction would be one more place for the next exception to strike.
+    It runs over the limit: it marks the thread exempt first. Without it the exceptions have no `__init__` in Python,
+    whose first instruction would be one more place for the next exception to strike.
     """
 
     def __init__(self: BaseException, *args: object) -> None:
         if not args:
             on_raise(self)
 
-    HeapLimitError.__init__ = __init__  # type: ignore[method-assign,assignment] # for this process, on purpose
-    HeapOverrun.__init__ = __init__  # type: ignore[method-assign,assignment] # likewise
+    HeapLimitError.__init__ = __init__  # type: ignore[method-assign] # for this process, on purpose
+    HeapOverrun.__init__ = __init__  # type: ignore[method-assign] # likewise
 
 
 def _text(error: BaseException) -> str:

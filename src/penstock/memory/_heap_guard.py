@@ -4,8 +4,8 @@ One guard a process. `install_heap_guard` gives an *enforced* guard, which meter
 allocator and stops the thread that passes the limit, or, where the extension or the interpreter does not allow that, a
 *polled* one with the same interface, which reads the process's anonymous memory some fifty times a second.
 
-The runtime's part: mark its threads with `exempt()` or `mark_system`, bracket user code with `enter(slot)`/`leave()` (or
-`task(name)`), run it through `call` or hand what it raised to `contain`, and read `over_soft()` between batches.
+The runtime's part: mark its threads with `exempt()` or `mark_system`, bracket user code with `enter(slot)`/`leave()`
+(or `task(name)`), run it through `call` or hand what it raised to `contain`, and read `over_soft()` between batches.
 """
 
 from __future__ import annotations
@@ -67,9 +67,9 @@ class HeapIncident:
     """The last time the limit was passed.
 
     Attributes:
-        kind: "raised", or "refused" for a single request that was not granted.
+        kind: "raised"; "refused" for a single request that was not granted; "array" for one of NumPy's that was not.
         slot: the task's.
-        used_bytes: the heap then.
+        used_bytes: the heap then; NumPy's arrays for "array".
         request_bytes: the request that passed the limit.
         stack_bytes: the part of the heap that was Python's own stacks.
     """
@@ -98,6 +98,7 @@ class HeapGuard(ABC):
         self.limits = limits
         self.remedy = remedy
         self._alarms: list[Callable[[HeapGuard], None]] = []
+        self._report: Callable[[BaseException, str], str | None] | None = None
         self._closed = False
 
     # What is used. -----------------------------------------------------------------------------------------------
@@ -194,10 +195,18 @@ class HeapGuard(ABC):
         """The failure was answered."""
 
     @abstractmethod
-    def _incident(self) -> HeapIncident | None:
-        """The calling thread's last incident, else the process's."""
+    def _incident(self, any_thread: bool = False) -> HeapIncident | None:
+        """The calling thread's last incident since it entered its task; else, if asked for, the process's last."""
 
-    def contain(self, error: BaseException) -> HeapFailure:
+    def _was_refused(self) -> bool:
+        """CPython turns some refused requests into a SystemError.
+
+        Clean-up code that fails to allocate as well clears the MemoryError (seen in collections.deque).
+        """
+        incident = self._incident()
+        return incident is not None and incident.kind == "refused"
+
+    def contain(self, error: BaseException, slot: int = 0) -> HeapFailure:
         """Answers a failure by the heap's limit: drops what the failed frames held, then tells what happened.
 
         For the runtime's handler of MemoryError and HeapOverrun. A further one may strike before the first statement
@@ -205,16 +214,19 @@ class HeapGuard(ABC):
 
         Args:
             error: what was caught. Its traceback is gone afterwards.
+            slot: the task's.
         """
         exemption = self._begin_recovery()
         try:
             used_bytes = self.used()
             incident = self._incident()
+            message = self._sentence(incident, incident.used_bytes if incident is not None else used_bytes, slot)
+            report = self._write_report(error, message)
             frames = drop_frames(error)
             if self.over_soft():
                 gc.collect()  # what the task built may hold on to itself in cycles
             self.trim()
-            return self._failure(error, incident, frames, used_bytes)
+            return self._failure(message, type(error).__name__, incident, frames, used_bytes, slot, report)
         finally:
             self._end_recovery(exemption)
 
@@ -226,7 +238,6 @@ class HeapGuard(ABC):
         """
         error: BaseException | None = None
         with self.exempt():
-            refused = self.counters()["refused"]
             while True:
                 try:
                     if error is None:
@@ -235,15 +246,30 @@ class HeapGuard(ABC):
                             return function(*arguments)
                         finally:
                             self.leave()
-                    failure = self.contain(error)
+                    failure = self.contain(error, slot)
                     break
                 except (MemoryError, HeapOverrun, SystemError) as raised:
-                    # CPython turns some refused requests into a SystemError: clean-up code that also fails to allocate
-                    # clears the MemoryError (seen in collections.deque).
-                    if isinstance(raised, SystemError) and self.counters()["refused"] == refused:
+                    if isinstance(raised, SystemError) and not self._was_refused():
                         raise
                     error = error or raised
         raise TaskHeapError(failure)
+
+    def report_with(self, write: Callable[[BaseException, str], str | None] | None) -> None:
+        """Has `contain` call `write(error, message)` while the failed frames still hold what they built.
+
+        It runs exempt, inside the reserve, so it is bounded in memory and time. What it returns is the report's path.
+        """
+        self._report = write
+
+    def _write_report(self, error: BaseException, message: str) -> str:
+        if self._report is None:
+            return ""
+        try:
+            return self._report(error, message) or ""
+        except Exception:  # noqa: BLE001 - logged
+            # The failure itself is what matters; a report that needs more than the reserve is not written.
+            _log_exception("The report of a heap failure was not written")
+            return ""
 
     def on_alarm(self, callback: Callable[[HeapGuard], None]) -> None:
         """Has `callback` called each time the soft limit or the limit is passed, soon after, on a thread of the guard.
@@ -262,10 +288,8 @@ class HeapGuard(ABC):
         for callback in tuple(self._alarms):
             try:
                 callback(self)
-            except Exception:
-                import logging
-
-                logging.getLogger("penstock.memory").exception("An alarm of the heap guard failed")
+            except Exception:  # noqa: BLE001 - logged; one alarm must not end the others
+                _log_exception("An alarm of the heap guard failed")
 
     @abstractmethod
     def after_fork(self) -> None:
@@ -278,51 +302,76 @@ class HeapGuard(ABC):
     # What is said. -----------------------------------------------------------------------------------------------
 
     def describe_incident(self) -> str:
-        """The calling thread's last incident in a sentence or two, with all numbers and the option to change."""
-        incident = self._incident()
-        if incident is None:
-            return "the heap passed its limit"
-        return self._sentence(incident, incident.used_bytes)
+        """The last incident, of the calling thread if it had one: all numbers, and the option to change."""
+        incident = self._incident(any_thread=True)
+        return self._sentence(incident, incident.used_bytes if incident is not None else self.used())
 
-    def _sentence(self, incident: HeapIncident | None, used_bytes: int) -> str:
-        limits = self.limits
-        task = self.usage(incident.slot).task if incident is not None and incident.slot else ""
-        text = f"The heap limit was passed{f' in task {task!r}' if task else ''}: the heap held {mebibytes(used_bytes)}"
-        if incident is not None and incident.kind == "refused":
+    def _sentence(self, incident: HeapIncident | None, used_bytes: int, slot: int = 0) -> str:
+        slot = slot or (incident.slot if incident is not None else 0)
+        task = self.usage(slot).task if slot else ""
+        where = f" in task {task!r}" if task else ""
+        if incident is None:
+            return (
+                f"MemoryError was raised{where}, but not by the heap's limit: the heap held {mebibytes(used_bytes)}"
+                f"{self._limits_text()}. The program raised it itself, or a library or the process met its own limit."
+            )
+        if incident.kind == "array":
+            return (
+                f"The off-heap budget was passed{where}: NumPy's arrays held {mebibytes(used_bytes)}, a request of "
+                f"{mebibytes(incident.request_bytes)} more was refused. Keep smaller arrays, or raise "
+                "taskmanager.memory.task.off-heap.size."
+            )
+        text = f"The heap limit was passed{where}: the heap held {mebibytes(used_bytes)}"
+        if incident.kind == "refused":
             text += f", a request of {mebibytes(incident.request_bytes)} more was refused"
-        if (
-            incident is not None
-            and limits is not None
-            and used_bytes < limits.line_bytes < used_bytes + 2 * (incident.stack_bytes)
-        ):
+        elif self.limits is not None and used_bytes < self.limits.line_bytes:
             text += (
                 f", {mebibytes(incident.stack_bytes)} of it the stack of a deep recursion, which counts three times "
                 "because its traceback takes twice as much again"
             )
-        if limits is not None:
-            text += (
-                f"; tasks may use it up to {mebibytes(limits.line_bytes)} (limit {mebibytes(limits.limit_bytes)}, "
-                f"of which {mebibytes(limits.reserve_bytes)} are the reserve for handling failures)"
-            )
-        return f"{text}. Keep less in memory, or raise {self.remedy}."
+        return f"{text}{self._limits_text()}. Keep less in memory, or raise {self.remedy}."
+
+    def _limits_text(self) -> str:
+        limits = self.limits
+        if limits is None:
+            return ""
+        return (
+            f"; tasks may use it up to {mebibytes(limits.line_bytes)} (limit {mebibytes(limits.limit_bytes)}, of which "
+            f"{mebibytes(limits.reserve_bytes)} are the reserve for handling failures)"
+        )
 
     def _failure(
-        self, error: BaseException, incident: HeapIncident | None, frames: tuple[str, ...], used_bytes: int
+        self,
+        message: str,
+        cause: str,
+        incident: HeapIncident | None,
+        frames: tuple[str, ...],
+        used_bytes: int,
+        slot: int,
+        report: str,
     ) -> HeapFailure:
         limits = self.limits
-        usage = self.usage(incident.slot) if incident is not None and incident.slot else None
+        slot = slot or (incident.slot if incident is not None else 0)
+        usage = self.usage(slot) if slot else None
         return HeapFailure(
             task=usage.task if usage is not None else "",
-            cause=type(error).__name__,
-            message=self._sentence(incident, incident.used_bytes if incident is not None else used_bytes),
+            cause=cause,
+            message=message,
             frames=frames,
             used_bytes=used_bytes,
             line_bytes=limits.line_bytes if limits is not None else 0,
             limit_bytes=limits.limit_bytes if limits is not None else 0,
             request_bytes=incident.request_bytes if incident is not None else 0,
-            task_bytes=usage.net_bytes if usage is not None else None,
+            task_bytes=usage.peak_bytes if usage is not None else 0,
             freed_bytes=max(0, used_bytes - self.used()),
+            report=report,
         )
+
+
+def _log_exception(message: str) -> None:
+    import logging
+
+    logging.getLogger("penstock.memory").exception(message)
 
 
 _current: HeapGuard | None = None
@@ -350,8 +399,8 @@ def install_heap_guard(
         remedy: what the messages tell users to raise.
         report_directory: where a process that has to end at its limit leaves `heap-end-<pid>.json`; "" for nowhere.
         grace_s: how long the heap may stay over its limit after a task was told to fail, before the process ends.
-        malloc_arenas: how many arenas the C library may have from here on, for its threads; None leaves that alone. What a
-            second one keeps of freed blocks cannot be given back.
+        malloc_arenas: how many arenas the C library may have from here on, for its threads; None leaves that alone.
+            What a second one keeps of freed blocks cannot be given back.
         polled: True takes the polled guard even where the heap can be metered.
 
     Raises:

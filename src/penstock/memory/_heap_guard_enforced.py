@@ -38,7 +38,8 @@ def open_enforced_guard(
         _heapguard.uninstall()
         raise ConfigurationError(
             f"The process holds {mebibytes(_heapguard.baseline())} before it starts; a heap of "
-            f"{mebibytes(limits.limit_bytes)} leaves nothing (reserve: {mebibytes(limits.reserve_bytes)}). Raise {remedy}."
+            f"{mebibytes(limits.limit_bytes)} leaves nothing (reserve: {mebibytes(limits.reserve_bytes)}). "
+            f"Raise {remedy}."
         )
     if malloc_arenas is not None:
         _heapguard.set_arena_max(malloc_arenas)
@@ -142,7 +143,10 @@ class EnforcedHeapGuard(HeapGuard):
         self._native.mark_system(system)
 
     def check(self) -> bool:
-        """Whether the hooks still see the heap; puts them back if not (`tracemalloc.stop` removes what came after it)."""
+        """Whether the hooks still see the heap; puts them back if not.
+
+        `tracemalloc.stop` removes the hooks that were put in after `tracemalloc.start`.
+        """
         if self._native.check():
             return True
         self._native.rehook()
@@ -171,8 +175,8 @@ class EnforcedHeapGuard(HeapGuard):
     def _end_recovery(self, exemption: int) -> None:
         self._native.end_recovery(exemption)
 
-    def _incident(self) -> HeapIncident | None:
-        last = self._native.last_incident()
+    def _incident(self, any_thread: bool = False) -> HeapIncident | None:
+        last = self._native.last_incident(any_thread)
         return None if last is None else HeapIncident(*last)
 
     def _watch(self) -> None:

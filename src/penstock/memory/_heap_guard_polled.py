@@ -1,7 +1,8 @@
 """The polled heap guard: for interpreters whose heap cannot be metered, and installs without the extension.
 
-A thread reads the process's anonymous memory (RssAnon: 2 us) every 20 ms and raises `HeapLimitError` in the task that runs
-while it is over the line. What one C call takes between two looks is not seen in time: the process limit backs this up.
+A thread reads the process's anonymous memory (RssAnon: 2 us) every 20 ms and raises `HeapLimitError` in the task that
+runs while it is over the line. What one C call takes between two looks is not seen in time: the process limit backs
+this up.
 """
 
 from __future__ import annotations
@@ -139,6 +140,7 @@ class PolledHeapGuard(HeapGuard):
         marks = self._own()
         marks.slot = slot
         marks.exempt = False
+        marks.incident = None
 
     def leave(self) -> None:
         """See `HeapGuard.leave`."""
@@ -170,8 +172,8 @@ class PolledHeapGuard(HeapGuard):
         self._recovering -= 1
         self._unanswered_since = None
 
-    def _incident(self) -> HeapIncident | None:
-        return self._own().incident or self._last_incident
+    def _incident(self, any_thread: bool = False) -> HeapIncident | None:
+        return self._own().incident or (self._last_incident if any_thread else None)
 
     def _start(self) -> None:
         if self.limits is None and not self._alarms:
@@ -253,8 +255,8 @@ class PolledHeapGuard(HeapGuard):
         limits = self.limits
         size = mebibytes(limits.limit_bytes) if limits is not None else "?"
         sys.stderr.write(
-            f"\npenstock heap guard: process {os.getpid()} ends with exit code {code}: it holds {mebibytes(used)}, its heap "
-            f"limit is {size}, and it did not give way to MemoryError. Raise {self.remedy}.\n"
+            f"\npenstock heap guard: process {os.getpid()} ends with exit code {code}: it holds {mebibytes(used)}, "
+            f"its heap limit is {size}, and it did not give way to MemoryError. Raise {self.remedy}.\n"
         )
         sys.stderr.flush()
         os._exit(code)
@@ -294,6 +296,8 @@ class _Region:
         if self._slot >= 0:
             marks.slot = self._slot
         marks.exempt = marks.home_exempt = self._exempt
+        if not self._exempt:
+            marks.incident = None
         return self
 
     def __exit__(

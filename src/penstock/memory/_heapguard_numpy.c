@@ -34,26 +34,27 @@ static PyObject *guarding_capsule; /* owned for the life of the process: arrays 
 static PyObject *wrapped_capsule;  /* likewise: it owns `wrapped` */
 static data_handler *wrapped;
 
-static _Atomic int64_t numpy_used;
-static _Atomic int64_t numpy_peak;
-static _Atomic int64_t numpy_refused;
-static _Atomic int64_t numpy_limit = INT64_MAX;
+static _Atomic int64_t array_bytes;
+static _Atomic int64_t array_bytes_peak;
+static _Atomic int64_t array_bytes_limit = INT64_MAX;
+static _Atomic int64_t refusals;
 
 static bool refused(size_t size) {
-    if (likely(size < (size_t)INT64_MAX && relaxed_load(&numpy_used) <= relaxed_load(&numpy_limit) - (int64_t)size)) {
+    if (likely(size < (size_t)INT64_MAX && relaxed_load(&array_bytes) <= relaxed_load(&array_bytes_limit) - (int64_t)size)) {
         return false;
     }
-    if (heapguard_thread_is_exempt()) {
+    if (marks.exempt) {
         return false;
     }
-    relaxed_add(&numpy_refused, 1);
+    relaxed_add(&refusals, 1);
+    note_incident(INCIDENT_ARRAY, relaxed_load(&array_bytes), (int64_t)size);
     return true;
 }
 
 static void *counted(void *block) {
     if (block != NULL) {
         int64_t size = (int64_t)malloc_usable_size(block);
-        heapguard_raise_mark(&numpy_peak, relaxed_add(&numpy_used, size) + size);
+        raise_mark(&array_bytes_peak, relaxed_add(&array_bytes, size) + size);
     }
     return block;
 }
@@ -77,7 +78,7 @@ static void *array_realloc(void *ctx, void *block, size_t size) {
     }
     void *moved = wrapped->allocator.realloc(ctx, block, size);
     if (moved != NULL) {
-        relaxed_sub(&numpy_used, (int64_t)before);
+        relaxed_sub(&array_bytes, (int64_t)before);
         counted(moved);
     }
     return moved;
@@ -85,7 +86,7 @@ static void *array_realloc(void *ctx, void *block, size_t size) {
 
 static void array_free(void *ctx, void *block, size_t size) {
     if (block != NULL) {
-        relaxed_sub(&numpy_used, (int64_t)malloc_usable_size(block));
+        relaxed_sub(&array_bytes, (int64_t)malloc_usable_size(block));
     }
     wrapped->allocator.free(ctx, block, size);
 }
@@ -101,7 +102,7 @@ static PyObject *set_handler(PyObject *capsule) {
 }
 
 /* numpy_bind(capsule): learns where NumPy is. Raises when it is too old, or its handler is not one that can be wrapped. */
-PyObject *heapguard_numpy_bind(PyObject *module, PyObject *array_api) {
+static PyObject *numpy_bind(PyObject *module, PyObject *array_api) {
     (void)module;
     if (guarding_capsule != NULL) {
         Py_RETURN_NONE;
@@ -172,7 +173,7 @@ static PyObject *exchange(data_handler *expected, PyObject *capsule) {
 }
 
 /* numpy_install(): the handler is a context variable, so this is for the calling thread (and what copies its context). */
-PyObject *heapguard_numpy_install(PyObject *module, PyObject *unused) {
+static PyObject *numpy_install(PyObject *module, PyObject *unused) {
     (void)module, (void)unused;
     if (guarding_capsule == NULL) {
         Py_RETURN_FALSE;
@@ -181,7 +182,7 @@ PyObject *heapguard_numpy_install(PyObject *module, PyObject *unused) {
 }
 
 /* numpy_uninstall(): the calling thread's next arrays are not counted any more; those that exist stay counted until freed. */
-PyObject *heapguard_numpy_uninstall(PyObject *module, PyObject *unused) {
+static PyObject *numpy_uninstall(PyObject *module, PyObject *unused) {
     (void)module, (void)unused;
     if (guarding_capsule == NULL) {
         Py_RETURN_FALSE;
@@ -190,25 +191,35 @@ PyObject *heapguard_numpy_uninstall(PyObject *module, PyObject *unused) {
 }
 
 /* numpy_usage() -> (used, peak, refused requests). */
-PyObject *heapguard_numpy_usage(PyObject *module, PyObject *unused) {
+static PyObject *numpy_usage(PyObject *module, PyObject *unused) {
     (void)module, (void)unused;
-    return Py_BuildValue("LLL", (long long)relaxed_load(&numpy_used), (long long)relaxed_load(&numpy_peak),
-                         (long long)relaxed_load(&numpy_refused));
+    return Py_BuildValue("LLL", (long long)relaxed_load(&array_bytes), (long long)relaxed_load(&array_bytes_peak),
+                         (long long)relaxed_load(&refusals));
 }
 
 /* numpy_set_limit(bytes): negative means no limit. */
-PyObject *heapguard_numpy_set_limit(PyObject *module, PyObject *limit) {
+static PyObject *numpy_set_limit(PyObject *module, PyObject *limit) {
     (void)module;
     long long value = PyLong_AsLongLong(limit);
     if (value == -1 && PyErr_Occurred()) {
         return NULL;
     }
-    relaxed_store(&numpy_limit, value < 0 ? INT64_MAX : value);
+    relaxed_store(&array_bytes_limit, value < 0 ? INT64_MAX : value);
     Py_RETURN_NONE;
 }
 
-PyObject *heapguard_numpy_reset_peak(PyObject *module, PyObject *unused) {
+static PyObject *numpy_reset_peak(PyObject *module, PyObject *unused) {
     (void)module, (void)unused;
-    relaxed_store(&numpy_peak, relaxed_load(&numpy_used));
+    relaxed_store(&array_bytes_peak, relaxed_load(&array_bytes));
     Py_RETURN_NONE;
 }
+
+PyMethodDef numpy_methods[] = {
+    {"numpy_bind", numpy_bind, METH_O, NULL},
+    {"numpy_install", numpy_install, METH_NOARGS, NULL},
+    {"numpy_uninstall", numpy_uninstall, METH_NOARGS, NULL},
+    {"numpy_usage", numpy_usage, METH_NOARGS, NULL},
+    {"numpy_set_limit", numpy_set_limit, METH_O, NULL},
+    {"numpy_reset_peak", numpy_reset_peak, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};

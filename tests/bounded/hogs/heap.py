@@ -2,10 +2,12 @@
 
     python heap.py --limit BYTES [--mode enforced|polled] [--rounds N | --seconds S] HOG[,HOG...] ...
 
-Each argument is one thread: the hogs it runs in turn, each as a task under the heap guard. Beside them a neighbour works
-in little memory. Prints one JSON line an event and at the end waits for a line on standard input, so that the parent can
-read the peak of the process from /proc before it is gone.
+Each argument is one thread: the hogs it runs in turn, each as a task under the heap guard. Beside them a neighbour
+works in little memory. Prints one JSON line an event and at the end waits for a line on standard input, so that the
+parent can read the peak of the process from /proc before it is gone.
 """
+
+# ruff: noqa: PERF401, SIM105 - hogs are written the way programs are
 
 from __future__ import annotations
 

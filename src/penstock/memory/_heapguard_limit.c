@@ -1,0 +1,269 @@
+/* What happens at the limits: the soft limit's flag and alarm, the exception at the next bytecode boundary, refusals. */
+#include "_heapguard.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+/* The calling thread's state if it holds the GIL, else NULL. */
+PyThreadState *thread_state_with_gil(void) {
+#if PY_VERSION_HEX >= 0x030D0000
+    return PyThreadState_GetUnchecked();
+#elif PY_VERSION_HEX >= 0x030C0000
+    return _PyThreadState_UncheckedGet();
+#else
+    /* 3.11 answers with whoever holds the GIL. */
+    PyThreadState *holder = _PyThreadState_UncheckedGet();
+    return holder != NULL && holder == PyGILState_GetThisThreadState() ? holder : NULL;
+#endif
+}
+
+/* PyThreadState_SetAsyncExc takes the lock of the list of threads. A request made while the same thread holds that lock
+ * (sys._current_frames() of 3.11 to 3.13, creating a subinterpreter) would wait for itself for ever. For its own thread
+ * state the hook needs no list: it sets the same field, and wakes the interpreter as SetAsyncExc does. */
+#if PY_VERSION_HEX < 0x030D0000
+extern void _PyEval_SignalAsyncExc(PyInterpreterState *interp) __attribute__((weak));
+
+bool learn_to_raise(void) {
+    return _PyEval_SignalAsyncExc != NULL;
+}
+
+static void wake_interpreter(PyThreadState *state) {
+    _PyEval_SignalAsyncExc(state->interp);
+}
+#else
+static uintptr_t async_exception_bit;
+
+/* Learns which bit of the eval breaker SetAsyncExc sets, by letting it do so for an exception that is withdrawn at once.
+ * Another thread may set its own bits meanwhile: then it is the bit of 3.13 and 3.14, if that one is set. */
+bool learn_to_raise(void) {
+    const uintptr_t known_bit = 1 << 3;
+    PyThreadState *state = PyThreadState_Get();
+    uintptr_t *breaker = (uintptr_t *)&state->eval_breaker;
+    if (state->async_exc != NULL) {
+        return false;
+    }
+    uintptr_t before = __atomic_load_n(breaker, __ATOMIC_RELAXED);
+    PyThreadState_SetAsyncExc(state->thread_id, PyExc_MemoryError);
+    uintptr_t after = __atomic_load_n(breaker, __ATOMIC_RELAXED);
+    PyThreadState_SetAsyncExc(state->thread_id, NULL);
+    uintptr_t gained = after & ~before;
+    if (gained != 0 && (gained & (gained - 1)) == 0) {
+        async_exception_bit = gained;
+    } else if (after & known_bit) {
+        async_exception_bit = known_bit;
+    }
+    return async_exception_bit != 0;
+}
+
+static void wake_interpreter(PyThreadState *state) {
+    __atomic_or_fetch((uintptr_t *)&state->eval_breaker, async_exception_bit, __ATOMIC_SEQ_CST);
+}
+#endif
+
+static bool is_ours(PyObject *error) {
+    return error != NULL && (error == heap.limit_error || error == heap.overrun_error);
+}
+
+/* Takes back an exception of ours that has not been raised yet; true if there was one. Needs the GIL. */
+bool withdraw(void) {
+    PyThreadState *state = thread_state_with_gil();
+    if (state == NULL || !is_ours(state->async_exc)) {
+        return false;
+    }
+    PyObject *error = state->async_exc;
+    state->async_exc = NULL;
+    Py_DECREF(error);
+    return true;
+}
+
+void note_incident(enum incident_kind kind, int64_t held, int64_t request) {
+    incident now = {kind, marks.slot, held, request, relaxed_load(&heap.stack_bytes)};
+    marks.last = now;
+    heap.last_incident = now;
+}
+
+/* One more time that the calling thread is told; ends the process if nobody answered for too long. */
+static void strike(int64_t held, int64_t request) {
+    uint64_t current = relaxed_load(&heap.episode);
+    if (marks.episode != current) {
+        marks.episode = current;
+        marks.strikes = 0;
+    }
+    marks.strikes++;
+    if (relaxed_load(&heap.recovering) == 0) {
+        int64_t now = now_ns(), since = 0;
+        if (!atomic_compare_exchange_strong(&heap.unanswered_since_ns, &since, now) && now - since > heap.grace_ns) {
+            end_process(EXIT_TASK_UNRESPONSIVE, held, request);
+        }
+    }
+}
+
+/* Has the calling thread, which has a strike, raise at its next bytecode boundary: at first what programs may catch. */
+static void raise_in_this_thread(PyThreadState *state, int64_t held, int64_t request) {
+    PyObject *error = marks.strikes > LIMIT_STRIKES ? heap.overrun_error : heap.limit_error;
+    relaxed_add(error == heap.limit_error ? &heap.raised_count : &heap.overrun_count, 1);
+    note_incident(INCIDENT_RAISED, held, request);
+    Py_INCREF(error);
+    state->async_exc = error;
+    wake_interpreter(state);
+}
+
+/* A small task that happens to allocate while another has filled the heap is let into the reserve, a little. */
+static bool is_spared(void) {
+    int blamed = relaxed_load(&heap.largest_slot);
+    task_slot *own = &heap.slots[marks.slot];
+    if (marks.slot == 0 || blamed == 0 || blamed == marks.slot) {
+        return false;
+    }
+    int64_t net = relaxed_load(&own->net);
+    if (own->episode != relaxed_load(&heap.episode)) {
+        own->episode = relaxed_load(&heap.episode);
+        own->episode_net = net;
+    }
+    return net - own->episode_net <= heap.spared_bytes && net < relaxed_load(&heap.slots[blamed].net) / 4;
+}
+
+static void tell_this_thread(int64_t held, int64_t request) {
+    PyThreadState *state = thread_state_with_gil();
+    if (state == NULL || heap.limit_error == NULL || is_spared()) {
+        return;
+    }
+    if (state->async_exc != NULL) {
+        wake_interpreter(state); /* 3.11 and 3.12 forget the signal when another thread takes its own exception */
+        return;
+    }
+    strike(held, request);
+    raise_in_this_thread(state, held, request);
+}
+
+void ring(void) {
+    uint64_t one = 1;
+    if (heap.event_fd >= 0 && write(heap.event_fd, &one, sizeof one) < 0) {
+        return; /* the counter is full: the alarm is ringing already */
+    }
+    if (heap.alarm_callback != NULL && atomic_exchange(&heap.alarm_started, 1) == 0) {
+        pthread_t thread;
+        if (pthread_create(&thread, NULL, alarm_main, NULL) == 0) {
+            pthread_detach(thread);
+        }
+    }
+}
+
+static int find_largest_slot(void) {
+    int largest = 0;
+    int64_t most = 0;
+    for (int i = 1; i < heap.slots_end; i++) {
+        if (heap.slots[i].taken && relaxed_load(&heap.slots[i].net) > most) {
+            most = relaxed_load(&heap.slots[i].net);
+            largest = i;
+        }
+    }
+    return largest;
+}
+
+/* Below this the overrun is over. */
+static int64_t fall_line(void) {
+    int64_t hard = relaxed_load(&heap.line);
+    return hard - hard / 64;
+}
+
+/* Under the latch: the flags and marks that belong to `held`. True if the alarm has to ring. */
+bool change_flags(int64_t held) {
+    int before = relaxed_load(&heap.flags), after = before;
+    int64_t hard = relaxed_load(&heap.line);
+    if (held > heap.soft_high) {
+        after |= FLAG_SOFT;
+    } else if (held < heap.soft_low) {
+        after &= ~FLAG_SOFT;
+    }
+    if (held > hard) {
+        after |= FLAG_HARD;
+    } else if (held < fall_line()) {
+        after &= ~FLAG_HARD;
+    }
+    int gained = after & ~before;
+    if (gained & FLAG_SOFT) {
+        relaxed_add(&heap.soft_crossings, 1);
+    }
+    if (gained & FLAG_HARD) {
+        relaxed_add(&heap.hard_crossings, 1);
+        relaxed_add(&heap.episode, 1);
+        relaxed_store(&heap.largest_slot, find_largest_slot());
+    }
+    if (!(after & FLAG_HARD)) {
+        relaxed_store(&heap.unanswered_since_ns, 0);
+    }
+    relaxed_store(&heap.flags, after);
+    relaxed_store(&heap.rise_mark, after & FLAG_SOFT ? hard : (heap.soft_high < hard ? heap.soft_high : hard));
+    relaxed_store(&heap.fall_mark, after & FLAG_HARD ? fall_line() : (after & FLAG_SOFT ? heap.soft_low : INT64_MIN));
+    return gained != 0;
+}
+
+void update_flags(int64_t held) {
+    if (!atomic_flag_test_and_set_explicit(&heap.latch, memory_order_acquire)) {
+        bool changed = change_flags(held);
+        atomic_flag_clear_explicit(&heap.latch, memory_order_release);
+        if (changed) {
+            ring();
+        }
+    }
+}
+
+void risen(int64_t held, int64_t request, enum request_kind kind) {
+    if (relaxed_load(&heap.ending)) {
+        return;
+    }
+    update_flags(held);
+    if (held <= relaxed_load(&heap.line)) {
+        return;
+    }
+    if (held > heap.end && kind != REQUEST_SIZED) {
+        end_process(EXIT_HEAP_EXHAUSTED, held, request);
+    }
+    if (!marks.exempt && kind != REQUEST_TINY) {
+        tell_this_thread(held, request);
+    }
+}
+
+void fallen(int64_t held) {
+    update_flags(held);
+}
+
+/* Counts the calling thread's refusals while the heap stays nearly full. */
+static bool is_asking_for_ever(int64_t held) {
+    int64_t current = relaxed_load(&heap.soft_crossings);
+    if (marks.soft_episode != current) {
+        marks.soft_episode = current;
+        marks.refusals = 0;
+    }
+    return held > fall_line() / 8 * 7 && ++marks.refusals > REFUSALS_MAX;
+}
+
+/* A request over 512 bytes that would pass the line by growing the heap by `growth`: is it to be refused? */
+bool is_refused(int64_t growth) {
+    if (relaxed_load(&heap.ending)) {
+        return false;
+    }
+    int64_t held = relaxed_load(&heap.used);
+    if (marks.exempt ? held + growth <= heap.end : growth < heap.large_bytes && held + growth <= heap.refuse_mark) {
+        return false;
+    }
+    relaxed_add(&heap.refused_count, 1);
+    note_incident(INCIDENT_REFUSED, held, growth);
+    withdraw(); /* the refusal is the failure: a second exception would strike in the code that handles it */
+    PyThreadState *state = thread_state_with_gil();
+    if (marks.exempt || state == NULL || heap.limit_error == NULL) {
+        return true;
+    }
+    if (held > relaxed_load(&heap.line)) {
+        strike(held, growth);
+    } else if (is_asking_for_ever(held)) {
+        marks.strikes = LIMIT_STRIKES + 1;
+    } else {
+        return true;
+    }
+    if (marks.strikes > LIMIT_STRIKES && state->async_exc == NULL) {
+        raise_in_this_thread(state, held, growth); /* it catches every refusal, and asks again */
+    }
+    return true;
+}
