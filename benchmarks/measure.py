@@ -1,0 +1,88 @@
+"""Measuring: variants interleaved in random order in one run, medians of CPU time, ratios to the first."""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Medians over the rounds: CPU seconds of the calling thread, and wall seconds."""
+
+    cpu_s: float
+    wall_s: float
+    result: Any
+
+
+def interleaved(variants: dict[str, Callable[[], Any]], rounds: int = 5) -> dict[str, Timing]:
+    """Runs every variant once a round, in random order; the first round warms up."""
+    cpu: dict[str, list[float]] = {name: [] for name in variants}
+    wall: dict[str, list[float]] = {name: [] for name in variants}
+    results: dict[str, Any] = {}
+    for turn in range(rounds + 1):
+        for name in random.sample(list(variants), len(variants)):
+            begin_cpu, begin = time.process_time(), time.perf_counter()
+            results[name] = variants[name]()
+            if turn:
+                cpu[name].append(time.process_time() - begin_cpu)
+                wall[name].append(time.perf_counter() - begin)
+    return {
+        name: Timing(statistics.median(cpu[name]), statistics.median(wall[name]), results[name]) for name in variants
+    }
+
+
+@dataclass(frozen=True)
+class ProcessRun:
+    """One finished process: wall and CPU seconds, peak RSS of the largest process, its output."""
+
+    wall_s: float
+    cpu_s: float
+    peak_rss_bytes: int
+    stdout: str
+    stderr: str
+
+
+def run_process(command: list[str], **environment: str) -> ProcessRun:
+    """Runs a command to its end and reads what the kernel accounted to it."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    begin = time.perf_counter()
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
+    )
+    out, err = process.communicate()
+    wall = time.perf_counter() - begin
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)} exited with {process.returncode}:\n{err[-2000:]}")
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return ProcessRun(wall, cpu, after.ru_maxrss * 1024, out, err)
+
+
+def median_process(command: list[str], rounds: int = 5, **environment: str) -> ProcessRun:
+    """The run with the median wall time."""
+    runs = sorted((run_process(command, **environment) for _ in range(rounds)), key=lambda run: run.wall_s)
+    return runs[len(runs) // 2]
+
+
+def table(title: str, header: list[str], rows: list[list[str]]) -> None:
+    """Prints a Markdown table."""
+    print(f"\n### {title}\n")
+    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
+    for index, row in enumerate([header, *rows]):
+        print("| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |")
+        if index == 0:
+            print("| " + " | ".join("-" * width for width in widths) + " |")
+    sys.stdout.flush()
