@@ -166,6 +166,17 @@ def test_processing_time_timers_know_when_they_are_due() -> None:
     assert timers.service.next_processing_time() is None
 
 
+def test_a_timer_set_to_the_past_again_and_again_leaves_room_for_others() -> None:
+    timers = Recorder()
+    timers.backend.current_key = "a"
+    timers.react = lambda timestamp, key, namespace: timers.service.register_processing_time_timer(min(timestamp, 9))
+    for timestamp in (9, 50):
+        timers.service.register_processing_time_timer(timestamp)
+    assert list(timers.service.advance_processing_time(100)) == [("a@9", 9), ("a@50", 50)]
+    assert timers.service.next_processing_time() == 9
+    assert list(timers.service.advance_processing_time(101)) == [("a@9", 9)]
+
+
 def test_the_end_of_a_key_in_batch_mode_fires_everything_and_resets_the_watermark() -> None:
     timers = Recorder()
     timers.register("a", 500)

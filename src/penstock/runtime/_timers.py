@@ -73,7 +73,9 @@ class TimerQueue:
         heap: the distinct times, among them some whose last timer was deleted.
         buckets: for each time in the heap, key -> namespace (or `_Several`).
         firing: the same for the times of the round in work; empty in between.
-        in_rounds: False: timers registered meanwhile fire in the order of their times among the others.
+        in_rounds: False: timers registered meanwhile fire in the order of their times among the others, those that lie
+            before the one that fires with the next call. (A trigger that sets its timer to a time long past, again and
+            again, must not keep the task from all else.)
     """
 
     __slots__ = ("_emptied", "buckets", "firing", "heap", "in_rounds")
@@ -157,29 +159,42 @@ class TimerQueue:
 
     def due(self, limit: int) -> Iterator[tuple[int, Any, Any]]:
         """Takes out the timers up to and including `limit` one by one, also those that are added meanwhile."""
-        heap = self.heap
-        while heap and heap[0] <= limit:
-            self._begin_round(limit)
-            for timestamp in list(self.firing):
-                bucket = self.firing[timestamp]
-                for key, namespace in bucket.items():
-                    if isinstance(namespace, _Several):
-                        yield from self._due_of_key(timestamp, key, namespace)
-                    elif namespace is not _GONE:
-                        bucket[key] = _GONE
-                        yield timestamp, key, namespace
-                del self.firing[timestamp]
+        return self._due_in_rounds(limit) if self.in_rounds else self._due_in_order(limit)
 
-    def _begin_round(self, limit: int) -> None:
-        """Moves what is due to `firing`."""
+    def _due_in_rounds(self, limit: int) -> Iterator[tuple[int, Any, Any]]:
         heap, buckets = self.heap, self.buckets
         while heap and heap[0] <= limit:
-            timestamp = heapq.heappop(heap)
-            bucket = buckets.pop(timestamp)
-            if bucket:
-                self.firing[timestamp] = bucket
-                if not self.in_rounds:
-                    return
+            while heap and heap[0] <= limit:
+                timestamp = heapq.heappop(heap)
+                self.firing[timestamp] = buckets.pop(timestamp)
+            for timestamp in list(self.firing):
+                yield from self._due_at(timestamp)
+
+    def _due_in_order(self, limit: int) -> Iterator[tuple[int, Any, Any]]:
+        heap, latest = self.heap, None
+        put_off = []
+        try:
+            while heap and heap[0] <= limit:
+                timestamp = heapq.heappop(heap)
+                if latest is not None and timestamp <= latest:
+                    put_off.append(timestamp)
+                    continue
+                latest = timestamp
+                self.firing[timestamp] = self.buckets.pop(timestamp)
+                yield from self._due_at(timestamp)
+        finally:
+            for timestamp in put_off:
+                heapq.heappush(heap, timestamp)
+
+    def _due_at(self, timestamp: int) -> Iterator[tuple[int, Any, Any]]:
+        bucket = self.firing[timestamp]
+        for key, namespace in bucket.items():
+            if isinstance(namespace, _Several):
+                yield from self._due_of_key(timestamp, key, namespace)
+            elif namespace is not _GONE:
+                bucket[key] = _GONE
+                yield timestamp, key, namespace
+        del self.firing[timestamp]
 
     def _due_of_key(self, timestamp: int, key: Any, namespaces: _Several) -> Iterator[tuple[int, Any, Any]]:
         for namespace, waits in namespaces.items():
