@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 from penstock.conf import MemorySize
@@ -103,6 +105,17 @@ class ProcessEnd:
     def as_dict(self) -> dict[str, Any]:
         """The same for JSON."""
         return {**asdict(self), "cause": self.cause.value, "kind": "process-end", "reports": list(self.reports)}
+
+    def write(self, directory: str) -> str:
+        """Writes `process-end-<pid>.json` for `penstock diagnose` and returns its path.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        path = Path(directory) / f"process-end-{self.process_id}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(self.as_dict(), indent=1) + "\n", encoding="utf-8")
+        return str(path)
 
     def _by(self) -> str:
         return self.signal_name or f"exit code {self.exit_code}"
