@@ -82,6 +82,19 @@ def row_text_of_maps_and_instants(env):
 
 
 @case(stdout=True)
+def row_text_behind_a_boundary(env):
+    inner = Types.ROW([Types.INT(), Types.FLOAT()])
+    typed = Types.ROW_NAMED(["a", "r"], [Types.INT(), inner])
+    rows = env.from_collection([0]).map(lambda _: Row(r=Row(1, 0.1), a=1.5), typed)
+    rows.rebalance().filter(lambda row: True).print()
+
+
+@case(stdout=True, error="AssertionError|get_fields_by_names")
+def row_text_of_a_tuple(env):
+    show(env, (1, "a"), Types.ROW([Types.INT(), Types.STRING()]))
+
+
+@case(stdout=True)
 def named_row_text(env):
     show(env, Row(b=1, a="x"), Types.ROW_NAMED(["a", "b"], [Types.STRING(), Types.INT()]))
 
@@ -187,7 +200,7 @@ def instant_text(env):
     env.from_collection([0]).flat_map(lambda _: values, Types.INSTANT()).print()
 
 
-@case(stdout=True)
+@case(stdout=True, order="any")
 def list_and_map_text(env):
     show(env, [1, 2], Types.LIST(Types.INT()))
     show(env, {"k": 1}, Types.MAP(Types.STRING(), Types.INT()))

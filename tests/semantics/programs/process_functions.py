@@ -401,7 +401,7 @@ def side_output_of_broadcast_process(env):
     return both_outputs(both)
 
 
-@case()
+@case(order="any")
 def a_tag_may_be_used_twice_in_a_job(env):
     class Again(ProcessFunction):
         def process_element(self, value, ctx):

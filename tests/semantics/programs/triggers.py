@@ -17,7 +17,6 @@ from pyflink.datastream.functions import AllWindowFunction, ProcessAllWindowFunc
 from pyflink.datastream.state import ReducingStateDescriptor, ValueStateDescriptor
 from pyflink.datastream.window import (
     ContinuousEventTimeTrigger,
-    ContinuousProcessingTimeTrigger,
     CountTrigger,
     CountWindow,
     EventTimeSessionWindows,
@@ -102,11 +101,6 @@ def continuous_event_time_trigger_between_elements(env):
     return windowed.trigger(ContinuousEventTimeTrigger.of(Time.milliseconds(4))).process(Contents())
 
 
-@case()
-def processing_time_trigger_on_event_windows_never_fires_at_the_end(env):
-    return tumbling(env, ContinuousProcessingTimeTrigger.of(Time.days(1))).process(Contents())
-
-
 class EverySecond(Trigger):
     """Fires at every second element and at the window's end; keeps its count in state."""
 
@@ -139,7 +133,11 @@ def a_trigger_of_ones_own(env):
     return tumbling(env, EverySecond()).process(Contents())
 
 
-@case(order="per_key")
+@case(
+    order="per_key",
+    better=["('a', 0, 13, [0, 8, 4])", "('a', 50, 55, [50])", "('b', 1, 6, [1])"],
+    why="the reducing state of merged windows loses counts in PyFlink, so that its third element fires like a second",
+)
 def a_trigger_of_ones_own_on_sessions_merges(env):
     values = [("a", 0), ("a", 8), ("a", 4), ("b", 1), ("a", 50)]
     windowed = keyed(env, values).window(EventTimeSessionWindows.with_gap(Time.milliseconds(5)))

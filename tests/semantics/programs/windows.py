@@ -213,13 +213,21 @@ def aggregate_with_window_function_and_types(env):
     )
 
 
-@case(order="any")
+@case(
+    order="any",
+    better=["(1.0, 1)", "(4.0, 3)", "(50.0, 1)"],
+    why="PyFlink's reducing and aggregating state loses elements when session windows merge",
+)
 def merging_sessions_merge_aggregates(env):
     values = [("a", 0), ("a", 8), ("a", 4), ("b", 1), ("a", 50)]
     return keyed(env, values).window(EventTimeSessionWindows.with_gap(Time.milliseconds(5))).aggregate(Average())
 
 
-@case(order="per_key")
+@case(
+    order="per_key",
+    better=["('a', 12)", "('a', 50)", "('b', 1)"],
+    why="PyFlink's reducing and aggregating state loses elements when session windows merge",
+)
 def merging_sessions_merge_reductions(env):
     values = [("a", 0), ("a", 8), ("a", 4), ("b", 1), ("a", 50)]
     windowed = keyed(env, values).window(EventTimeSessionWindows.with_gap(Time.milliseconds(5)))
@@ -535,7 +543,7 @@ def assigner_constraints(env):
         try:
             build()
         except Exception as error:
-            outcomes.append((type(error).__name__, str(error).splitlines()[0]))
+            outcomes.append((type(error).__name__, str(error).partition(",")[0]))
         else:
             outcomes.append("accepted")
     return outcomes
