@@ -33,7 +33,7 @@ from penstock.common.typeinfo import (
 )
 from penstock.common.types import Row
 
-__all__ = ["Coercer", "client_coercer_for", "coercer_for", "collection_coercer_for", "float32"]
+__all__ = ["Coercer", "checker_for", "client_coercer_for", "coercer_for", "collection_coercer_for", "float32"]
 
 Coercer = Callable[[Any], Any]
 
@@ -52,6 +52,19 @@ def coercer_for(type_info: TypeInformation | None) -> Coercer | None:
 def collection_coercer_for(type_info: TypeInformation | None) -> Coercer | None:
     """The same for elements of `from_collection`: ROW takes a tuple, list, dict or object, TUPLE a list as well."""
     return _coercer(type_info, _LENIENT)
+
+
+def checker_for(type_info: TypeInformation | None) -> Coercer | None:
+    """Refuses what the type cannot hold, and returns every other value as it is."""
+    coerce = coercer_for(type_info)
+    if coerce is None:
+        return None
+
+    def check(value: Any) -> Any:
+        coerce(value)
+        return value
+
+    return check
 
 
 def client_coercer_for(type_info: TypeInformation | None) -> Coercer | None:

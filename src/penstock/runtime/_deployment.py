@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from penstock.common._values import client_coercer_for, coercer_for, print_text
+from penstock.common._values import checker_for, client_coercer_for, coercer_for, print_text
 from penstock.common.typeinfo import RowTypeInfo
 from penstock.datastream._transformations import (
     CollectSpec,
@@ -428,7 +428,7 @@ class _TaskBuilder:
         if isinstance(spec, PrintSpec):
             prefix = print_prefix(spec.identifier, self._facts.subtask_index, self._facts.parallelism)
             # PyFlink turns rows into text inside the chain of Python functions, everything else behind it.
-            coerce = None if isinstance(input_type, RowTypeInfo) else coercer_for(input_type)
+            coerce = (checker_for if isinstance(input_type, RowTypeInfo) else coercer_for)(input_type)
             return PrintOutput(print_text(input_type), prefix, coerce, name, self._settings.print_lock)
         if isinstance(spec, CollectSpec):
             stage = self._settings.stage(transformation.id, self._facts.subtask_index)

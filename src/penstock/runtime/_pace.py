@@ -8,8 +8,8 @@ from penstock.runtime._outputs import BATCH_LIMIT
 
 __all__ = ["Pace"]
 
-FAST_S, SLOW_S = 0.002, 0.02
-"""A slice of records that took less is followed by a larger one, after one that took more come smaller ones."""
+FAST_S, LONG_S, SLOW_S = 0.002, 0.005, 0.02
+"""A slice of records that took less than `FAST_S` is followed by a larger one, one over `SLOW_S` by smaller ones."""
 
 
 class Pace:
@@ -45,5 +45,4 @@ class Pace:
                 self.records = min(BATCH_LIMIT, self.records * 8)
         elif spent_s > SLOW_S:
             self.records = max(1, int(records * SLOW_S / spent_s))
-            return True
-        return False
+        return spent_s > LONG_S

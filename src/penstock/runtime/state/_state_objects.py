@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from penstock.errors import ConfigurationError
@@ -50,31 +49,17 @@ def spec_of(descriptor: Any) -> TableSpec:
     )
 
 
-def _checked(coerce: Callable[[Any], Any] | None) -> Callable[[Any], Any] | None:
-    """Refuses what the type cannot hold, and keeps the rest as it is.
-
-    PyFlink hands back the object that was put into a state, from its cache; its example `state_access.py` shows sums
-    of FLOAT state that 32 bits cannot hold.
-    """
-    if coerce is None:
-        return None
-
-    def checked(value: Any) -> Any:
-        coerce(value)
-        return value
-
-    return checked
-
-
 def create_state(backend: KeyedStateBackend, descriptor: Any, windowed: bool) -> Any:
     """A new view for a descriptor on the table of that name."""
-    from penstock.common._values import coercer_for
+    from penstock.common._values import checker_for, coercer_for
 
     spec = spec_of(descriptor)
     table = backend.table(spec)
     rule = TtlRule.of(descriptor.ttl_config)
     table.ttl = rule
-    coerce = _checked(coercer_for(spec.type_info))
+    # PyFlink hands back the object that was put into a state, from its cache: its example `state_access.py` shows
+    # sums of FLOAT state that 32 bits cannot hold. Types refuse what they cannot hold, and change nothing.
+    coerce = checker_for(spec.type_info)
     if spec.kind is StateKind.VALUE:
         return (TtlValueView if rule else ValueView)(backend, table, windowed, coerce)
     if spec.kind is StateKind.LIST:
