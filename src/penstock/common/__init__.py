@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from penstock.common.config_options import ConfigOption, ConfigOptions
     from penstock.common.configuration import Configuration
     from penstock.common.execution_config import ExecutionConfig
+    from penstock.common.execution_mode import ExecutionMode
     from penstock.common.input_dependency_constraint import InputDependencyConstraint
     from penstock.common.job_client import JobClient
     from penstock.common.job_execution_result import JobExecutionResult
@@ -48,6 +49,7 @@ __all__ = [
     "Duration",
     "Encoder",
     "ExecutionConfig",
+    "ExecutionMode",
     "InputDependencyConstraint",
     "Instant",
     "JobClient",
@@ -76,6 +78,7 @@ _MODULES = {
     "config_options": ("ConfigOption", "ConfigOptions"),
     "configuration": ("Configuration",),
     "execution_config": ("ExecutionConfig",),
+    "execution_mode": ("ExecutionMode",),
     "input_dependency_constraint": ("InputDependencyConstraint",),
     "job_client": ("JobClient",),
     "job_execution_result": ("JobExecutionResult",),

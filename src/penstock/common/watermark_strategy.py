@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Any, NoReturn
 
 from penstock.common.time import Duration
-from penstock.errors import UnsupportedFeatureError
+from penstock.errors import ConfigurationError, UnsupportedFeatureError
 
 __all__ = ["TimestampAssigner", "WatermarkStrategy"]
 
@@ -62,7 +62,7 @@ class WatermarkStrategy:
     def with_idleness(self, idle_timeout: Duration) -> WatermarkStrategy:
         """A new strategy that calls an input idle after `idle_timeout` without elements."""
         if idle_timeout.to_millis() <= 0:
-            raise ValueError(f"idle_timeout must be greater than zero, got {idle_timeout!r}")
+            raise ConfigurationError(f"idle_timeout must be greater than zero, got {idle_timeout!r}")
         changed = copy.copy(self)
         changed.idle_timeout_ms = idle_timeout.to_millis()
         return changed
@@ -91,7 +91,7 @@ class WatermarkStrategy:
     def for_bounded_out_of_orderness(max_out_of_orderness: Duration) -> WatermarkStrategy:
         """For elements that are late by no more than the duration."""
         if max_out_of_orderness.to_millis() < 0:
-            raise ValueError(f"max_out_of_orderness cannot be negative, got {max_out_of_orderness!r}")
+            raise ConfigurationError(f"max_out_of_orderness cannot be negative, got {max_out_of_orderness!r}")
         strategy = WatermarkStrategy()
         strategy.kind = WatermarkKind.BOUNDED_OUT_OF_ORDERNESS
         strategy.max_out_of_orderness_ms = max_out_of_orderness.to_millis()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from penstock.datastream import async_retry_predicates, async_retry_strategies
     from penstock.datastream.async_data_stream import AsyncDataStream
-    from penstock.datastream.checkpoint_config import CheckpointConfig
+    from penstock.datastream.checkpoint_config import CheckpointConfig, ExternalizedCheckpointCleanup
     from penstock.datastream.checkpoint_storage import (
         CheckpointStorage,
         CustomCheckpointStorage,
@@ -106,6 +106,7 @@ __all__ = [
     "DataStream",
     "DataStreamSink",
     "EmbeddedRocksDBStateBackend",
+    "ExternalizedCheckpointCleanup",
     "ExternalizedCheckpointRetention",
     "FileSystemCheckpointStorage",
     "FilterFunction",
@@ -153,7 +154,7 @@ __all__ = [
 
 _MODULES = {
     "async_data_stream": ("AsyncDataStream",),
-    "checkpoint_config": ("CheckpointConfig",),
+    "checkpoint_config": ("CheckpointConfig", "ExternalizedCheckpointCleanup"),
     "checkpoint_storage": (
         "CheckpointStorage",
         "CustomCheckpointStorage",

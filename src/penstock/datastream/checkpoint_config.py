@@ -5,6 +5,7 @@ Everything is kept in the environment's configuration under Flink's keys; this i
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from penstock.common._removed import warn_removed
@@ -18,12 +19,20 @@ if TYPE_CHECKING:
     from penstock.conf import ConfigOption
     from penstock.datastream.checkpoint_storage import CheckpointStorage
 
-__all__ = ["CheckpointConfig"]
+__all__ = ["CheckpointConfig", "ExternalizedCheckpointCleanup"]
 
 MINIMAL_CHECKPOINT_TIME_MS = 10
 """Flink's `CheckpointConfig.MINIMAL_CHECKPOINT_TIME`."""
 
 UNLIMITED_FAILURES = (1 << 31) - 1
+
+
+class ExternalizedCheckpointCleanup(Enum):
+    """What Flink 1.x called ExternalizedCheckpointRetention; absent from 2.x."""
+
+    DELETE_ON_CANCELLATION = 0
+    RETAIN_ON_CANCELLATION = 1
+    NO_EXTERNALIZED_CHECKPOINTS = 2
 
 
 class CheckpointConfig:
