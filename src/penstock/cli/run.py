@@ -22,19 +22,35 @@ def register(subparsers: Any) -> None:
         help="run a PyFlink program without a JVM",
         description="Runs a PyFlink DataStream program, unmodified, in this process and inside its memory plan.",
     )
-    parser.add_argument("-D", dest="options", action="append", default=[], metavar="KEY=VALUE", help="a configuration option; repeatable")
+    parser.add_argument(
+        "-D",
+        dest="options",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a configuration option; repeatable",
+    )
     parser.add_argument("--conf-dir", metavar="DIR", help="folder of config.yaml (default: $FLINK_CONF_DIR)")
     parser.add_argument("-p", "--parallelism", type=int, metavar="N", help="parallelism of operators that set none")
-    parser.add_argument("--target", choices=["local", "local-processes"], help="one process, or one worker process a slot")
+    parser.add_argument(
+        "--target", choices=["local", "local-processes"], help="one process, or one worker process a slot"
+    )
     parser.add_argument("-s", "--from-savepoint", metavar="PATH", help="start from a savepoint or retained checkpoint")
     parser.add_argument(
-        "-n", "--allow-non-restored-state", action="store_true", help="skip savepoint state that the program no longer has"
+        "-n",
+        "--allow-non-restored-state",
+        action="store_true",
+        help="skip savepoint state that the program no longer has",
     )
     parser.add_argument("--seed", type=int, metavar="N", help="run tasks in a random order that the seed repeats")
     parser.add_argument("--memory", action="store_true", help="end with budget against peak of each memory component")
-    parser.add_argument("--memory-log", metavar="FILE", help="write the memory ledger there as JSON lines while running")
+    parser.add_argument(
+        "--memory-log", metavar="FILE", help="write the memory ledger there as JSON lines while running"
+    )
     parser.add_argument("--report", metavar="DIR", help="folder for out-of-memory reports (default: the current one)")
-    parser.add_argument("--trace-memory", action="store_true", help="record allocation sites for out-of-memory reports (slow)")
+    parser.add_argument(
+        "--trace-memory", action="store_true", help="record allocation sites for out-of-memory reports (slow)"
+    )
     parser.add_argument("--isolate", action="store_true", help="run in a child process under the process limit")
     parser.add_argument("program", metavar="job.py", help="the program")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="args", help="its arguments")
@@ -53,7 +69,8 @@ def run(arguments: argparse.Namespace) -> int:
         report_dir=arguments.report,
         trace_memory=arguments.trace_memory,
     )
-    return run_program(options)
+    exit_code: int = run_program(options)
+    return exit_code
 
 
 def _configuration(arguments: argparse.Namespace) -> Configuration:

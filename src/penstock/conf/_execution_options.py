@@ -74,10 +74,10 @@ class ExecutionOptions:
         200,
         "How often watermarks are emitted; 0 switches periodic watermarks off.",
     )
-    GLOBAL_JOB_PARAMETERS: ConfigOption[dict[str, str] | None] = ConfigOption(
+    GLOBAL_JOB_PARAMETERS: ConfigOption[dict[str, str]] = ConfigOption(
         "pipeline.global-job-parameters",
         MAP,
-        None,
+        {},
         "Parameters every function can read with `runtime_context.get_job_parameter`.",
     )
     SCHEDULER_SEED: ConfigOption[int | None] = ConfigOption(

@@ -19,7 +19,8 @@ from penstock.runtime._recovery import OperatorRecovery
 from penstock.runtime._results import Collector
 from penstock.runtime._scheduler import Clock, Scheduler
 from penstock.runtime._snapshots import SnapshotAgent, TaskKey, task_key
-from penstock.runtime._task import Lifecycle, Task, TaskSettings
+from penstock.runtime._task import Task
+from penstock.runtime._task_settings import Lifecycle, TaskSettings
 from penstock.runtime.sort import ExternalSorter
 from penstock.runtime.state import BackendContext, HashMapBackend
 
@@ -156,7 +157,7 @@ def deployment_settings(
         wake=scheduler.wake,
         ready=scheduler.ready,
         batch_mode=facts.batch_mode,
-        job_parameters=conf.get(ExecutionOptions.GLOBAL_JOB_PARAMETERS) or {},
+        job_parameters=conf.get(ExecutionOptions.GLOBAL_JOB_PARAMETERS),
         seed=conf.get(ExecutionOptions.SCHEDULER_SEED),
         checkpointing=facts.checkpointing,
         recovery=facts.recovery,

@@ -49,7 +49,8 @@ from penstock.runtime._record_types import edge_type, enforced_types, key_type_o
 from penstock.runtime._recovery import OperatorRecovery
 from penstock.runtime._runtime_context import StreamingRuntimeContext, TaskFacts
 from penstock.runtime._scheduler import Clock
-from penstock.runtime._task import Lifecycle, Task, TaskSettings
+from penstock.runtime._task import Task
+from penstock.runtime._task_settings import Lifecycle, TaskSettings
 from penstock.runtime._timers import TimerService
 from penstock.runtime._watermarks import WatermarkGenerator
 from penstock.runtime.operators import create_operator
@@ -281,7 +282,7 @@ class _TaskBuilder:
             lifecycle=self._lifecycle,
             grouped=grouped,
         )
-        task.timers = self._timers
+        task.timers.update(self._timers)
         self._task = task
         return task
 
@@ -413,7 +414,7 @@ class _TaskBuilder:
         routing = Routing(
             partitioning.kind,
             key_of=key_of,
-            partition=partitioning.partitioner and self._load(partitioning.partitioner, consumer.name),
+            partition=None if partitioning.partitioner is None else self._load(partitioning.partitioner, consumer.name),
             max_parallelism=consumer.max_parallelism,
             random=self._random,
         )
@@ -449,7 +450,7 @@ class _TaskBuilder:
         context = ReaderContext(self._facts.subtask_index, self._facts.parallelism, self._wake, self._settings.clock)
         recovery = self._settings.recovery(node.operator_id)
         if recovery is not None and recovery.was_source:
-            splits = recovery.splits(self._facts.subtask_index, self._facts.parallelism)
+            splits: Sequence[Any] = recovery.splits(self._facts.subtask_index, self._facts.parallelism)
         else:
             splits = self._settings.take_split(node.id, self._facts.subtask_index)
         return spec.source.create_reader(splits, context)

@@ -7,14 +7,15 @@ called.
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import penstock
-from penstock.errors import JobError
+from penstock.errors import InvariantError, JobError
 
-__all__ = ["CHAIN_FILE_PREFIX", "RecordFailure", "UserFunctionError", "describe_record"]
+__all__ = ["CHAIN_FILE_PREFIX", "RecordFailure", "UserFunctionError", "describe_record", "job_failure"]
 
 CHAIN_FILE_PREFIX = "<penstock chain "
 RECORD_TEXT_MAX = 500
@@ -90,3 +91,29 @@ def chain_frame(trace: TracebackType | None) -> tuple[str, int, dict[str, Any]] 
             found = (trace.tb_frame.f_code.co_filename, trace.tb_lineno, trace.tb_frame.f_locals)
         trace = trace.tb_next
     return found
+
+
+def job_failure(
+    error: BaseException, locate: Callable[[str, int], tuple[str, str] | None], subtask: str, head: str
+) -> BaseException:
+    """What a job fails with: the operator and record of a user error; other errors as they are.
+
+    Args:
+        error: what was raised in a chain.
+        locate: for a line of generated source, the operator and the variable that holds the record.
+        subtask: the subtask's name.
+        head: the name of the chain's first operator, where nothing better is known.
+    """
+    if isinstance(error, (UserFunctionError, MemoryError, InvariantError)):
+        return error
+    if isinstance(error, RecordFailure):
+        return UserFunctionError.of(error.operator, subtask, describe_record(error.record), error.cause)
+    found = chain_frame(error.__traceback__)
+    if found is not None:
+        filename, line, variables = found
+        where = locate(filename, line)
+        if where is not None:
+            operator, variable = where
+            record = describe_record(variables[variable]) if variable in variables else None
+            return UserFunctionError.of(operator, subtask, record, error)
+    return UserFunctionError.of(head, subtask, None, error)

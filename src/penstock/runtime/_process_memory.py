@@ -177,7 +177,8 @@ class ProcessMemory:
         slot = self._slots.get(id(task))
         if slot is None:
             slot = self._slots[id(task)] = self.guard.open_slot(getattr(task, "name", ""))
-        return self.guard.call(slot, next, life)
+        goes_on: bool = self.guard.call(slot, next, life)
+        return goes_on
 
     def _between(self, task: Runnable) -> None:
         if self.guard.over_soft():

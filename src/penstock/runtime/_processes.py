@@ -13,6 +13,7 @@ import socket
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from penstock.datastream._executor import Pipeline
@@ -117,7 +118,7 @@ class ProcessesAttempt:
             scheduler.add(worker)
         self._unread: dict[int, list[tuple[int, int]]] = {}
         for node_id, collector in collectors.items():
-            collector.on_taken.append(lambda _, node_id=node_id: self._return_room(node_id))
+            collector.on_taken.append(partial(self._taken, node_id))
 
     def _fork(self, facts: JobFacts, number: int, count: int) -> list[_Worker]:
         data = {(low, high): socket.socketpair() for high in range(count) for low in range(high)}
@@ -224,6 +225,9 @@ class ProcessesAttempt:
     def _on_failed(self, worker: _Worker, error: BaseException) -> None:
         worker.error = error
         self._scheduler.ready(worker)
+
+    def _taken(self, node_id: int, count: int) -> None:
+        self._return_room(node_id)
 
     def _return_room(self, node_id: int) -> None:
         for subtask_index, count in self._unread.pop(node_id, []):
