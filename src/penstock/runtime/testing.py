@@ -42,7 +42,7 @@ from penstock.runtime.state import (
     freeze_key,
 )
 
-__all__ = ["OperatorSnapshot", "OperatorTestHarness"]
+__all__ = ["MemoryStorage", "OperatorSnapshot", "OperatorTestHarness"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,8 @@ class OperatorSnapshot:
 
 
 @dataclass(slots=True)
-class _MemoryStorage:
-    """Keeps the files of a snapshot."""
+class MemoryStorage:
+    """Keeps the files of a snapshot in memory. Owned by the harness; `put` may be called from any thread."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     owned: bool = True
@@ -223,8 +223,8 @@ class OperatorTestHarness:
         """State and timers as of now."""
         keyed_state = None
         if self.backend is not None:
-            storage = _MemoryStorage()
-            snapshot = self.backend.snapshot(1, storage)
+            storage = MemoryStorage()
+            snapshot = self.backend.snapshot(1, storage, canonical=True)
             while not snapshot.advance():
                 pass
             keyed_state = (snapshot.finish(), storage)

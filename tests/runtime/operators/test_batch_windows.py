@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.datastream.window import (
@@ -21,6 +22,9 @@ from penstock.datastream.window import (
     TumblingProcessingTimeWindows,
 )
 from penstock.runtime.operators._window import WindowOperator
+from penstock.runtime.state import BackendContext
+from penstock.runtime.testing import MemoryStorage
+from tests.contracts.state_backends import BACKENDS
 from tests.runtime.operators.windowing import FUNCTIONS, LATE, batch_harness, general_harness, window_spec
 
 
@@ -58,6 +62,7 @@ steps = st.lists(
         st.tuples(st.just("elements"), elements),
         st.tuples(st.just("time"), st.integers(0, 30)),
         st.tuples(st.just("restore"), st.none()),
+        st.tuples(st.just("snapshot"), st.none()),
     ),
     max_size=12,
 )
@@ -66,17 +71,27 @@ steps = st.lists(
 class Run:
     """One operator driven through the steps."""
 
-    def __init__(self, make: Any, spec: Any) -> None:
-        self.make, self.spec = make, spec
-        self.harness = make(spec)
+    def __init__(self, make: Any, spec: Any, **options: Any) -> None:
+        self.make, self.spec, self.options = make, spec, options
+        self.harness = make(spec, **options)
         self.harness.open()
         self.results: list[Any] = []
+        self.snapshot: Any = None
+
+    def begin_snapshot(self) -> None:
+        """From here on a snapshot guards the state, until the next one or the end."""
+        if self.snapshot is not None:
+            while not self.snapshot.advance():
+                pass
+            self.snapshot.finish()
+        self.snapshot = self.harness.backend.snapshot(1, MemoryStorage(), canonical=True)
 
     def restore(self) -> None:
+        self.snapshot = None
         snapshot = self.harness.snapshot()
         self.collect()
         self.harness.close()
-        self.harness = self.make(self.spec, restored=[snapshot], now_ms=self.harness.now_ms)
+        self.harness = self.make(self.spec, restored=[snapshot], now_ms=self.harness.now_ms, **self.options)
         self.harness.open()
 
     def collect(self) -> None:
@@ -99,6 +114,8 @@ def drive(runs: list[Run], steps: list[Any], advance: Any, may_restore: bool = T
                 run.harness.process_batch([((key, value), timestamp) for key, timestamp, value in argument])
             elif kind == "time":
                 advance(run.harness, now)
+            elif kind == "snapshot":
+                run.begin_snapshot()
             else:
                 run.restore()
             run.collect()
@@ -139,3 +156,24 @@ def test_count_windows(assigner: Any, function: str, steps: Any) -> None:
     runs = [Run(batch_harness, spec), Run(general_harness, spec)]
     assert not isinstance(runs[0].harness.operator, WindowOperator)
     drive(runs, steps, lambda harness, now: harness.process_watermark(now))
+
+
+@pytest.mark.parametrize("backend", ["rocksdb", "rocksdb-uncached"])
+@settings(max_examples=15)
+@given(
+    assigner=st.one_of(event_time_assigners, count_assigners),
+    function=st.sampled_from(sorted(FUNCTIONS)),
+    lateness=st.sampled_from([0, 0, 5, 30]),
+    steps=steps,
+)
+def test_windows_on_disk(
+    tmp_path_factory: pytest.TempPathFactory, backend: str, assigner: Any, function: str, lateness: int, steps: Any
+) -> None:
+    pytest.importorskip("rocksdict")
+    spec = window_spec(assigner, function, allowed_lateness_ms=lateness, late_tag=LATE)
+
+    def make_backend(context: BackendContext) -> Any:
+        return BACKENDS[backend](context.now_ms, tmp_path_factory.mktemp("state"))
+
+    runs = [Run(batch_harness, spec, make_backend=make_backend), Run(general_harness, spec)]
+    drive(runs, steps, lambda harness, now: harness.process_watermark(now), may_restore=lateness == 0)

@@ -57,7 +57,7 @@ def test_every_subtask_gets_a_copy_back_whatever_the_parallelism() -> None:
         with rules_harness() as harness:
             harness.process_element2(("a", 1))
             snapshots.append(harness.snapshot())
-    assert harness.operator.snapshot_is_same_everywhere
+    assert harness.operator.broadcasts_state
     with rules_harness(restored=snapshots) as harness:
         harness.process_element1("x")
         assert harness.values[0][1] == [("a", 1)]

@@ -62,6 +62,7 @@ class AlignedWindowOperator(Operator):
 
     emits_timestamps = True
     takes_batches = True
+    broadcasts_state = True  # barriers are aligned: all subtasks have seen the same watermark
 
     def __init__(self, spec: WindowSpec, assigner: Any, element_type: TypeInformation | None, name: str) -> None:
         self._spec = spec

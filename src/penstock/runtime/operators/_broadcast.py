@@ -214,10 +214,10 @@ class BroadcastProcessOperator(UntimedFunctionOperator):
     """A BroadcastProcessFunction; the second input is the broadcast one.
 
     Attributes:
-        snapshot_is_same_everywhere: True: after a recovery each subtask needs one of the snapshots, whichever.
+        broadcasts_state: True: every subtask has the same.
     """
 
-    snapshot_is_same_everywhere = True
+    broadcasts_state = True
 
     def __init__(self, function: UserFunction, descriptors: Iterable[MapStateDescriptor]) -> None:
         super().__init__(function)
@@ -246,10 +246,10 @@ class KeyedBroadcastProcessOperator(TimedFunctionOperator):
     """A KeyedBroadcastProcessFunction; the second input is the broadcast one and has no key.
 
     Attributes:
-        snapshot_is_same_everywhere: True: after a recovery each subtask needs one of the snapshots, whichever.
+        broadcasts_state: True: every subtask has the same.
     """
 
-    snapshot_is_same_everywhere = True
+    broadcasts_state = True
 
     def __init__(self, function: UserFunction, descriptors: Iterable[MapStateDescriptor]) -> None:
         super().__init__(function)
