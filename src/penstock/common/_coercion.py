@@ -50,7 +50,7 @@ def coercer_for(type_info: TypeInformation | None) -> Coercer | None:
 
 
 def collection_coercer_for(type_info: TypeInformation | None) -> Coercer | None:
-    """The same for elements of `from_collection`: ROW takes a tuple, list, dict or object, TUPLE a list as well."""
+    """The same for elements of `from_collection`: ROW takes tuples, lists, dicts, objects; TUPLE lists; integers wrap."""
     return _coercer(type_info, _LENIENT)
 
 
@@ -73,10 +73,11 @@ def client_coercer_for(type_info: TypeInformation | None) -> Coercer | None:
 
 
 class _Composites(NamedTuple):
-    """The makers of coercers for types with fields, and the coercer of FLOAT."""
+    """What differs with the place: coercers of types with fields, of integers, and of FLOAT."""
 
     row: Callable[[list[str], Sequence[Coercer | None]], Coercer]
     tuple_: Callable[[Sequence[Coercer | None]], Coercer]
+    integer: Callable[[BasicTypeInfo, int], Coercer]
     single: Coercer
 
 
@@ -85,7 +86,7 @@ def _coercer(type_info: TypeInformation | None, make: _Composites) -> Coercer | 
         if type_info.basic_type is BasicType.FLOAT:
             return make.single
         bits = _INTEGER_BITS.get(type_info.basic_type)
-        return _BASIC[type_info.basic_type] if bits is None else _integer_coercer(type_info, bits)
+        return _BASIC[type_info.basic_type] if bits is None else make.integer(type_info, bits)
     if isinstance(type_info, TupleTypeInfo):
         return make.tuple_([_coercer(field, make) for field in type_info.get_field_types()])
     if isinstance(type_info, RowTypeInfo):
@@ -141,6 +142,21 @@ def _integer_coercer(type_info: BasicTypeInfo, bits: int) -> Coercer:
 
     def coerce(value: Any) -> Any:
         return value if type(value) is int and low <= value <= high else convert(value)
+
+    return coerce
+
+
+def _wrapping_integer_coercer(type_info: BasicTypeInfo, bits: int) -> Coercer:
+    """Java's narrowing: of a `long` the lowest bits count. What is no `long` is refused."""
+    strict = _integer_coercer(type_info, 64)
+    modulus, high = 1 << bits, (1 << bits - 1) - 1
+
+    def coerce(value: Any) -> Any:
+        number = strict(value)
+        if number is None or -high <= number <= high:
+            return number
+        lowest = number % modulus
+        return lowest if lowest <= high else lowest - modulus
 
     return coerce
 
@@ -331,9 +347,9 @@ def _lenient_tuple_coercer(fields: Sequence[Coercer | None]) -> Coercer:
     return coerce
 
 
-_STRICT = _Composites(_row_coercer, _tuple_coercer, float32)
-_LENIENT = _Composites(_lenient_row_coercer, _lenient_tuple_coercer, float32)
-_CLIENT = _Composites(_row_coercer, _tuple_coercer, _shortest_float32)
+_STRICT = _Composites(_row_coercer, _tuple_coercer, _integer_coercer, float32)
+_LENIENT = _Composites(_lenient_row_coercer, _lenient_tuple_coercer, _wrapping_integer_coercer, float32)
+_CLIENT = _Composites(_row_coercer, _tuple_coercer, _integer_coercer, _shortest_float32)
 
 
 def _bytes_or_list_coercer(element_type: TypeInformation, make: _Composites, may_be_bytes: bool) -> Coercer:
