@@ -10,12 +10,14 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from random import Random
 from typing import Any
 
 from penstock.common.job_status import JobStatus
 from penstock.conf import Configuration, ExecutionOptions
 from penstock.datastream._executor import JobResult, Pipeline
+from penstock.datastream._python_dependencies import python_dependencies
 from penstock.datastream._transformations import CollectSpec, SourceSpec
 from penstock.errors import ConfigurationError, JobError, PenstockError
 from penstock.graph import JobGraph, StreamGraph, build_job_graph, build_stream_graph
@@ -124,6 +126,7 @@ class LocalJob:
             for transformation in pipeline.transformations
             if isinstance(transformation.spec, CollectSpec)
         }
+        self._dependencies = ExitStack()
         self._attempt = -1
         self._started_s = 0.0
         self._ended_s = 0.0
@@ -176,6 +179,7 @@ class LocalJob:
         if self._ended.is_set():
             return
         try:
+            self._dependencies.enter_context(python_dependencies(self._conf))
             with in_runtime():
                 self._start_attempt()
             while self._is_active():
@@ -297,6 +301,7 @@ class LocalJob:
         if self._ended.is_set():
             return
         self._stop_attempt()
+        self._dependencies.close()
         self._checkpoints.close(finished=status is JobStatus.FINISHED, cancelled=status is JobStatus.CANCELED)
         self._status = status
         self._error = error
