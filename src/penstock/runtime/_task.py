@@ -397,6 +397,10 @@ class Task:
             index, element = polled
             if type(element) is Batch:
                 self.counters.records_in += len(element)
+                if self.head.key_of[index] is None:  # a broadcast side is complete before the first key is processed
+                    yield from self.chain.records(index, element)
+                    yield True
+                    continue
                 timestamps = element.timestamps or [NO_TIMESTAMP] * len(element)
                 grouped.add(self.chain.keys_of(index, element), timestamps, element.values, index)
                 yield True
@@ -407,7 +411,9 @@ class Task:
 
     def _group(self, key: Any, parts: Iterable[Part]) -> Iterator[bool]:
         if isinstance(self.head.spec, ReduceSpec):
+            self.backend.current_key = key
             yield from self.chain.results(self.head, self.chain.fold(parts))
+            self.backend.clear()
             return
         for index, timestamps, values in parts:
             yield from self.chain.records(index, Batch(values, timestamps, [key] * len(values)))
