@@ -50,7 +50,7 @@ def coercer_for(type_info: TypeInformation | None) -> Coercer | None:
 
 
 def collection_coercer_for(type_info: TypeInformation | None) -> Coercer | None:
-    """The same for elements of `from_collection`: ROW takes tuples, lists, dicts, objects; TUPLE lists; integers wrap."""
+    """The same for `from_collection`: ROW takes a tuple, list, dict or object, TUPLE a list; integers wrap."""
     return _coercer(type_info, _LENIENT)
 
 

@@ -211,6 +211,8 @@ _BY_CLASS: dict[type, Text] = {
     datetime.time: _time,
     datetime.datetime: _timestamp,
     Instant: _instant,
+    bytes: _list_text(TypeInformation()),
+    bytearray: _list_text(TypeInformation()),
     list: _list_text(TypeInformation()),
     tuple: lambda value: f"({','.join(map(_any, value))})",
     dict: _map_text(_any, _any),
