@@ -73,7 +73,7 @@ def _run_command(command: str, given: list[str]) -> int:
     from importlib import import_module
 
     module = import_module(f"penstock.cli.{command}")
-    parser = argparse.ArgumentParser(prog="penstock", allow_abbrev=False)
+    parser = argparse.ArgumentParser(prog="penstock", add_help=False)
     # Given a prog, argparse does not format a usage line here, for which it would import shutil and compression
     # modules.
     module.register(parser.add_subparsers(dest="command", prog="penstock"))

@@ -18,7 +18,7 @@ from penstock.conf._memory_size import LONG_MAX, MemorySize, human_readable, par
 from penstock.conf._numbers import INT_MAX, java_double, read_integer, shortest_decimal
 from penstock.conf._option import ConfigOption
 from penstock.conf._record import Record
-from penstock.conf._registry import OPTION_CLASSES, all_options, find_option, option_class
+from penstock.conf._registry import OPTION_CLASSES, all_options, find_option, option_class, option_groups
 from penstock.conf._types import (
     BOOLEAN,
     DOUBLE,
@@ -103,6 +103,7 @@ __all__ = [
     "human_readable",
     "java_double",
     "load_configuration",
+    "option_groups",
     "parse_bytes",
     "printed",
     "read_configuration_file",

@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["OPTION_CLASSES", "all_options", "find_option", "option_class"]
+__all__ = ["OPTION_CLASSES", "all_options", "find_option", "option_class", "option_groups"]
 
 OPTION_CLASSES = {
     "TaskManagerOptions": "_taskmanager_options",
@@ -48,6 +48,14 @@ def options_of(declarations: type) -> Iterator[ConfigOption[object]]:
     for value in vars(declarations).values():
         if isinstance(value, ConfigOption):
             yield value
+
+
+def option_groups() -> Iterator[tuple[str, str, list[ConfigOption[object]]]]:
+    """Title, notes and options of each group, in the order of the reference."""
+    for name in OPTION_CLASSES:
+        declarations = option_class(name)
+        title, _, notes = (declarations.__doc__ or name).strip().partition("\n")
+        yield title.rstrip("."), " ".join(notes.split()), list(options_of(declarations))
 
 
 def all_options() -> dict[str, ConfigOption[object]]:
