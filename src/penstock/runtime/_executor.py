@@ -8,14 +8,19 @@ from collections.abc import Iterator
 from typing import Any
 
 from penstock.common.job_status import JobStatus
-from penstock.conf import CheckpointingOptions
+from penstock.conf import CheckpointingOptions, ExecutionOptions
 from penstock.datastream._executor import JobResult, Pipeline
+from penstock.datastream._transformations import SourceSpec
 from penstock.errors import ConfigurationError
 from penstock.graph import execution_plan
 from penstock.runtime._checkpoints import SavepointRequest
 from penstock.runtime._job import LocalJob, resolve_graph
+from penstock.runtime._process_memory import current_process
 
 __all__ = ["LocalExecutor", "LocalJobHandle"]
+
+PROCESSES_FROM_RECORDS = 2_000_000
+"""About two seconds of work."""
 
 
 class LocalJobHandle:
@@ -83,11 +88,34 @@ class LocalExecutor:
 
     def execute(self, pipeline: Pipeline, *, detached: bool) -> LocalJobHandle:
         """Builds the job; nothing runs yet unless detached."""
-        return LocalJobHandle(LocalJob(pipeline, default_parallelism()), detached=detached)
+        job = LocalJob(pipeline, default_parallelism())
+        if pipeline.configuration.get(ExecutionOptions.TARGET) is None and _processes_pay(job):
+            from penstock.runtime._processes import LocalProcessesExecutor
+
+            return LocalProcessesExecutor().execute(pipeline, detached=detached)
+        return LocalJobHandle(job, detached=detached)
 
     def plan(self, pipeline: Pipeline) -> str:
         """The execution plan, JSON."""
         return execution_plan(resolve_graph(pipeline, default_parallelism()))
+
+
+def _processes_pay(job: LocalJob) -> bool:
+    """Whether a job that names no target is spread over worker processes.
+
+    Only under `penstock run`: a library must not fork its host. The job must be one that several processes can work on
+    from its sources on, and large enough for their start and the pickling between them.
+    """
+    seeded = job.configuration.get(ExecutionOptions.SCHEDULER_SEED) is not None
+    if current_process() is None or seeded or job.collects or default_parallelism() < 2:
+        return False
+    for vertex in job.graph.vertices.values():
+        spec = vertex.head.node.transformation.spec
+        if isinstance(spec, SourceSpec) and vertex.parallelism > 1:
+            records = spec.source.estimated_records()
+            if records is not None and records >= PROCESSES_FROM_RECORDS:
+                return True
+    return False
 
 
 def default_parallelism() -> int:

@@ -28,6 +28,7 @@ from penstock.runtime._elements import Barrier
 from penstock.runtime._job_checkpoints import JobCheckpoints
 from penstock.runtime._memory_use import memory_plan
 from penstock.runtime._process_memory import current_process, in_runtime
+from penstock.runtime._progress import Progress, wants_progress
 from penstock.runtime._restarts import RestartStrategy, restart_strategy
 from penstock.runtime._results import Collector
 from penstock.runtime._scheduler import Clock, Scheduler, StepClock, wall_clock_ms
@@ -110,6 +111,7 @@ class LocalJob:
         self._checkpoints = JobCheckpoints(self._conf, self.job_id, self.graph)
         self._coordinator: CheckpointCoordinator | None = None
         self._running: Attempt | None = None
+        self._progress: Progress | None = None
         self._make_attempt: Callable[..., Attempt] = make_attempt
         self._facts = JobFacts(
             self.graph,
@@ -234,6 +236,9 @@ class LocalJob:
         self._running = attempt
         coordinator.start(attempt.ports())
         scheduler.periodic = coordinator.periodic
+        if current_process() is not None and isinstance(attempt, InProcessAttempt) and wants_progress(self._conf):
+            self._progress = progress = Progress(self.name, lambda: attempt.tasks, self._clock)
+            scheduler.periodic = lambda now: min(coordinator.periodic(now), progress.update(now))
 
     def _checkpoint_completed(self, barrier: Barrier) -> None:
         assert self._running is not None
@@ -293,6 +298,9 @@ class LocalJob:
         if self._scheduler is not None:
             self._scheduler.close()
             self._scheduler = None
+        if self._progress is not None:
+            self._progress.close()
+            self._progress = None
         if self._running is not None:
             running, self._running = self._running, None
             running.stop()

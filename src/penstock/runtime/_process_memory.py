@@ -33,7 +33,7 @@ from penstock.runtime._memory_use import heap_limit_bytes, memory_plan
 from penstock.runtime._scheduler import Runnable, Scheduler
 
 if TYPE_CHECKING:
-    from penstock.memory import HeapGuard
+    from penstock.memory import Gauge, HeapGuard
 
 __all__ = ["ProcessMemory", "current_process", "in_runtime", "process_ledger"]
 
@@ -79,6 +79,8 @@ class ProcessMemory:
         self._log: MemoryLog | None = None
         self._last_job: LedgerSnapshot | None = None
         self._slots: dict[int, int] = {}
+        self._gauges: list[Gauge] = []
+        self._workers: dict[int, LedgerSnapshot] = {}
 
     # -- life ------------------------------------------------------------------------------------
 
@@ -93,16 +95,23 @@ class ProcessMemory:
             hint = check_container(self.plan.total_process_bytes)
             if hint is not None:
                 print(f"penstock: {hint}", file=sys.stderr)
-        limit = heap_limit_bytes(self.plan)
-        self.guard = install_heap_guard(
-            HeapLimits.of(limit) if limit is not None else None,
-            report_directory=self._report_directory or "",
-        )
-        if limit is not None and self.guard.mode != "enforced":
+        self._open(heap_limit_bytes(self.plan))
+        if self.guard.limits is not None and self.guard.mode != "enforced":
             print(
                 f"penstock: the heap limit is held by polling and the process limit alone: {self.guard.reason}.",
                 file=sys.stderr,
             )
+        if self._log_path is not None:
+            interval_ms = self._conf.get(RuntimeOptions.MEMORY_LOG_INTERVAL)
+            self._log = MemoryLog(self.ledger, self._log_path, interval_ms / 1000, self._mark_system)
+            self._log.start()
+        _current = self
+
+    def _open(self, limit: int | None) -> None:
+        self.guard = install_heap_guard(
+            HeapLimits.of(limit) if limit is not None else None,
+            report_directory=self._report_directory or "",
+        )
         self._register(limit)
         self.garbage = GarbagePolicy(
             self.guard.used,
@@ -111,15 +120,22 @@ class ProcessMemory:
             trim=self.guard.trim,
         )
         self.garbage.start()
-        if self._log_path is not None:
-            interval_ms = self._conf.get(RuntimeOptions.MEMORY_LOG_INTERVAL)
-            self._log = MemoryLog(self.ledger, self._log_path, interval_ms / 1000, self._mark_system)
-            self._log.start()
-        _current = self
+
+    def become_worker(self, workers: int) -> None:
+        """In a worker process, right after the fork: the plan's heap is divided among the slots' processes."""
+        self.garbage.stop()
+        self.guard.close()
+        for gauge in self._gauges:
+            gauge.close()
+        self._gauges.clear()
+        self._slots.clear()
+        self._log = None
+        limit = heap_limit_bytes(self.plan)
+        self._open(None if limit is None else limit // workers)
 
     def _register(self, limit: int | None) -> None:
         enforced = self.guard.mode == "enforced"
-        self.ledger.register(
+        heap = self.ledger.register(
             "heap",
             self.guard.used,
             FigureKind.ENFORCED if enforced else FigureKind.SAMPLED,
@@ -127,13 +143,14 @@ class ProcessMemory:
             peak=self.guard.peak,
             option="taskmanager.memory.task.heap.size",
         )
-        self.ledger.register(
+        metaspace = self.ledger.register(
             "metaspace",
             lambda: resident_memory().file_bytes,
             FigureKind.SAMPLED,
             budget_bytes=self.plan.jvm_metaspace_bytes,
             option="taskmanager.memory.jvm-metaspace.size",
         )
+        self._gauges += [heap, metaspace]
 
     def _mark_system(self) -> None:
         self.guard.mark_system(True)
@@ -196,6 +213,10 @@ class ProcessMemory:
         gc.collect()
         self.guard.trim()
 
+    def snapshot(self) -> LedgerSnapshot:
+        """The ledger now, a job's own figures included even if it has just ended."""
+        return self._last_job or self.ledger.snapshot()
+
     def job_ended(self) -> None:
         """Keeps the figures of a job whose gauges are about to go."""
         for slot in self._slots.values():
@@ -203,8 +224,12 @@ class ProcessMemory:
         self._slots.clear()
         self._last_job = self.ledger.snapshot()
 
+    def worker_ended(self, worker: int, snapshot: LedgerSnapshot) -> None:
+        """What a worker process used, as it said at its end."""
+        self._workers[worker] = snapshot
+
     def summary(self) -> str:
-        """Budget against peak of each component, as a table."""
+        """Budget against peak of each component, as a table; one more for each worker process of the last job."""
         now = self.ledger.snapshot(pss=True)
         if self._last_job is not None:
             own = {entry.component for entry in now.entries}
@@ -218,4 +243,6 @@ class ProcessMemory:
                 now.pss_bytes,
                 now.unattributed_bytes,
             )
-        return ledger_table(now)
+        tables = [ledger_table(now)]
+        tables += [f"worker {worker}\n{ledger_table(self._workers[worker])}" for worker in sorted(self._workers)]
+        return "\n\n".join(tables)

@@ -19,12 +19,14 @@ from typing import Any
 from penstock.datastream._executor import Pipeline
 from penstock.errors import InvariantError, JobError
 from penstock.graph import execution_plan
+from penstock.memory import LedgerSnapshot
 from penstock.runtime._attempt import JobFacts
 from penstock.runtime._checkpoints import CheckpointCoordinator, TaskPort
 from penstock.runtime._elements import Barrier
 from penstock.runtime._exchange import Peer
 from penstock.runtime._executor import LocalJobHandle, default_parallelism
 from penstock.runtime._job import LocalJob, resolve_graph
+from penstock.runtime._process_memory import current_process
 from penstock.runtime._results import Collector
 from penstock.runtime._scheduler import Scheduler
 from penstock.runtime._snapshots import TaskKey
@@ -208,6 +210,11 @@ class ProcessesAttempt:
 
     def _on_stopped(self, worker: _Worker, key: TaskKey) -> None:
         self._coordinator.task_stopped(key)
+
+    def _on_memory(self, worker: _Worker, snapshot: LedgerSnapshot) -> None:
+        process = current_process()
+        if process is not None:
+            process.worker_ended(worker.index, snapshot)
 
     def _on_collected(self, worker: _Worker, node_id: int, subtask_index: int, values: list[Any]) -> None:
         self._collectors[node_id].stage(subtask_index).add(values)

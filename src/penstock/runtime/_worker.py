@@ -127,6 +127,7 @@ class WorkerProcess:
         self._scheduler = Scheduler(facts.clock, Random(seed + index) if seed is not None else None)
         process = current_process()
         if process is not None:
+            process.become_worker(self._workers)
             process.attach(self._scheduler)
         self._control = Peer("the job's process", control, self._scheduler)
         self._control.on_frame = self._on_control
@@ -158,6 +159,10 @@ class WorkerProcess:
         while self._scheduler.has_tasks:
             self._scheduler.step()
         self._deployment.discard()
+        process = current_process()
+        if process is not None:
+            process.job_ended()
+            self._control.control(("memory", process.snapshot()))
         self._memory.close()
         self._control.control(("done",))
         while not all(peer.is_flushed for peer in [self._control, *self._peers.values()]):

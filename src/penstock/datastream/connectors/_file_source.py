@@ -18,6 +18,7 @@ from penstock.datastream.connectors.base import Boundedness, ReaderContext, Sour
 __all__ = ["FileEnumeratorProvider", "FileSource", "FileSourceBuilder", "FileSplitAssignerProvider"]
 
 _logger = logging.getLogger(__name__)
+_BYTES_A_RECORD = 100  # for estimates only
 _SMALLEST_RANGE_BYTES = 16 * 1024 * 1024  # smaller parts of a file are not worth another reader
 
 
@@ -125,6 +126,12 @@ class FileSource(Source):
     def produced_type(self) -> TypeInformation | None:
         """The format's type."""
         return self._format.produced_type
+
+    def estimated_records(self) -> int | None:
+        """The bytes of the files over that of a usual line; None for a monitored directory."""
+        if self.boundedness is not Boundedness.BOUNDED:
+            return None
+        return sum(file.size_bytes for path in self._paths for file in find_files(path)) // _BYTES_A_RECORD
 
     def plan_splits(self, parallelism: int) -> list[FileSplit | SeenFiles]:
         """The files that are there now, large ones cut into ranges.

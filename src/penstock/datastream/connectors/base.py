@@ -144,6 +144,10 @@ class Source(ABC):
     def create_reader(self, splits: Sequence[Any], context: ReaderContext) -> SourceReader:
         """A reader for these splits: from `plan_splits`, or from `snapshot`s after recovery (both by `deal_out`)."""
 
+    def estimated_records(self) -> int | None:
+        """About how many records it will give, None where that is not known. Cheap; decides whether processes pay."""
+        return None
+
     @property
     def always_single(self) -> bool:
         """True where there is always one reader, whatever the parallelism (collections, sockets)."""

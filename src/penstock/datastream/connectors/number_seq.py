@@ -47,6 +47,10 @@ class NumberSequenceSource(Source):
         """As many ranges of nearly equal length as there are readers, fewer where there are fewer numbers."""
         return split_range(self._range, parallelism)
 
+    def estimated_records(self) -> int:
+        """All the numbers."""
+        return self._range.count
+
     def create_reader(self, splits: Sequence[NumberRange], context: ReaderContext) -> SourceReader:
         """Reads range after range."""
         return RangeReader(splits)
