@@ -7,15 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from penstock.conf import Configuration
 from penstock.errors import ConfigurationError
-from penstock.memory import plan_local, plan_task_manager
+from penstock.memory._components import (
+    register_allocator,
+    register_code,
+    register_heap,
+    register_managed,
+    register_network,
+    register_off_heap,
+)
 from penstock.memory._ledger import FigureKind, Ledger, LedgerSnapshot
 from penstock.memory._ledger_table import ledger_table, short_size
 from penstock.memory._manager import MemoryManager
 from penstock.memory._memory_log import MemoryLog
 from penstock.memory._network_pool import NetworkBufferPool
-from penstock.memory._plan_components import open_ledger
 from penstock.memory._process_memory import (
     ResidentMemory,
     metaspace_warning,
@@ -127,24 +132,27 @@ def owners() -> Iterator[tuple[list[MemoryManager], NetworkBufferPool]]:
     network.close()
 
 
-def test_a_planned_process_has_all_its_components() -> None:
-    plan = plan_task_manager(Configuration.from_mapping({"taskmanager.memory.process.size": "1728m"}))
+def test_every_owner_shows_in_the_ledger() -> None:
+    ledger = Ledger()
     with owners() as (managers, network):
-        ledger = open_ledger(plan, managers=managers, network=network, off_heap_used=lambda: 5, off_heap_peak=lambda: 9)
-        held = managers[1].reserve("Sum (1/1)", 7 * MIB)
+        for manager in managers:
+            register_managed(ledger, manager)
+        register_network(ledger, network)
+        register_off_heap(ledger, lambda: 5, lambda: 9, 128 * MIB)
+        register_code(ledger, 256 * MIB)
+        register_allocator(ledger, 192 * MIB)
+        held = [managers[1].reserve("Sum (1/1)", 7 * MIB), managers[1].reserve("sort", 20 * MIB, on_heap=True)]
         lease = managers[0].lease_shared("rocks", "Sum (1/1)", 50 * MIB, lambda n: n, usage=lambda _: 3 * MIB)
         pool = network.create_pool("Sum (1/1)", 2)
         buffers = [pool.try_request() for _ in range(3)]
         snapshot = ledger.snapshot()
         by_name = {(entry.component, entry.slot): entry for entry in snapshot.entries}
-        assert by_name["managed", 1].used_bytes == 7 * MIB
+        assert (by_name["managed", 1].used_bytes, by_name["managed", 1].resident_bytes) == (27 * MIB, 7 * MIB)
         assert (by_name["managed", 0].used_bytes, by_name["managed", 0].resident_bytes) == (50 * MIB, 3 * MIB)
         assert by_name["managed", 0].budget_bytes == 100 * MIB
         assert by_name["network", None].used_bytes == 3 * 32768
         assert by_name["network", None].budget_bytes == 64 * MIB
-        assert by_name["task off-heap", None].budget_bytes == 128 * MIB
-        assert by_name["task off-heap", None].peak_bytes == 9
-        assert by_name["metaspace", None].budget_bytes == 256 * MIB
+        assert by_name["off-heap", None].peak_bytes == 9
         metaspace = by_name["metaspace", None].used_bytes
         assert metaspace is not None
         assert metaspace > MIB
@@ -153,15 +161,25 @@ def test_a_planned_process_has_all_its_components() -> None:
             buffer.release()
         pool.close()
         lease.release()
-        held.release()
+        for reservation in held:
+            reservation.release()
     assert all(entry.option for entry in snapshot.entries)
 
 
-def test_a_local_run_without_limits_says_so() -> None:
-    ledger = open_ledger(plan_local(Configuration.from_mapping({})))
-    entry = ledger.snapshot().entry("task off-heap")
-    assert entry is not None
-    assert entry.budget_bytes is None
+def test_the_heap_shows_with_its_guard() -> None:
+    class Guard:
+        mode = "polled"
+
+        def used(self) -> int:
+            return 5
+
+        def peak(self) -> int:
+            return 7
+
+    ledger = Ledger(fixed)
+    register_heap(ledger, Guard(), None)  # type: ignore[arg-type]
+    (entry,) = ledger.snapshot().entries
+    assert (entry.used_bytes, entry.peak_bytes, entry.kind) == (5, 7, FigureKind.SAMPLED)
     assert "no limit" in ledger_table(ledger.snapshot())
 
 

@@ -55,7 +55,7 @@ def test_every_refusal_of_memory_becomes_a_failure() -> None:
         numpy.zeros(2**60, dtype="u1")
     off_heap = MemoryFailure.of(caught.value)
     assert off_heap is not None
-    assert (off_heap.component, off_heap.requested_bytes) == ("task off-heap", 2**60)
+    assert (off_heap.component, off_heap.requested_bytes) == ("off-heap", 2**60)
 
 
 def test_causes_are_followed_and_other_errors_are_not_about_memory() -> None:

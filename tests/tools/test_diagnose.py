@@ -153,7 +153,7 @@ def test_the_value_would_have_sufficed_locally() -> None:
 
 @pytest.mark.parametrize(
     ("component", "part", "slots"),
-    [("managed", "managed_bytes", 4), ("network", "network_bytes", 1), ("task off-heap", "task_off_heap_bytes", 1)],
+    [("managed", "managed_bytes", 4), ("network", "network_bytes", 1), ("off-heap", "task_off_heap_bytes", 1)],
 )
 @pytest.mark.parametrize("role", ["taskmanager", "local"])
 def test_the_value_would_have_sufficed_for_other_components(component: str, part: str, slots: int, role: str) -> None:
@@ -172,7 +172,7 @@ def test_the_value_would_have_sufficed_for_other_components(component: str, part
     assert found.cause in ("managed-memory-shared-out", "network-guarantees", "native-memory")
     changed = Configuration.from_mapping({**configuration, **dict(found.remedy.changes)})
     plan: Any = plan_local(changed) if role == "local" else plan_task_manager(changed)
-    framework = plan.framework_off_heap_bytes if component == "task off-heap" else 0
+    framework = plan.framework_off_heap_bytes if component == "off-heap" else 0
     assert getattr(plan, part) + framework >= 500 * MIB * slots
 
 

@@ -294,7 +294,7 @@ def type_name(kind: type) -> str:
 def _own_size(thing: Any) -> int:
     try:
         return sys.getsizeof(thing)
-    except Exception:  # noqa: BLE001 - __sizeof__ may be user code
+    except Exception:  # __sizeof__ may be user code
         return type(thing).__basicsize__
 
 
@@ -335,7 +335,7 @@ def _outliers(thing: Any, kind: type) -> list[tuple[str, Any]]:
             return [(f"[{index}]", thing[index]) for _, index in large[:_OUTLIERS_MAX]]
         pairs = (next(itertools.islice(dict.items(thing), index, None)) for _, index in large[:_OUTLIERS_MAX])
         return [(f"[{_short(key)}]", value) for key, value in pairs]
-    except Exception:  # noqa: BLE001 - changed by another thread, or a __sizeof__ that fails
+    except Exception:  # changed by another thread, or a __sizeof__ that fails
         return []
 
 

@@ -44,7 +44,7 @@ class LedgerEntry:
     """One component at one moment; sizes in bytes.
 
     Attributes:
-        component: its name: `heap`, `managed`, `network`, `task off-heap`, …
+        component: its name: `heap`, `managed`, `network`, `off-heap`, …
         kind: what the figure is worth.
         budget_bytes: what the plan gives it; None for no limit.
         used_bytes: what it uses; None when its gauge failed.
@@ -141,7 +141,7 @@ class Gauge:
             self._highest_bytes = max(self._highest_bytes, used_bytes)
             peak_bytes = self._highest_bytes if self._peak is None else self._peak()
             resident_bytes = used_bytes if self._resident is None else self._resident()
-        except Exception:  # noqa: BLE001 - a library's counters must not take the report of its failure down
+        except Exception:  # a library's counters must not take the report of its failure down
             return self._entry(None, self._highest_bytes, 0)
         return self._entry(used_bytes, peak_bytes, 0 if self.entry.within is not None else resident_bytes)
 

@@ -268,8 +268,12 @@ class MemoryManager:
         return self._heap_bytes
 
     def resident_bytes(self) -> int:
-        """What of the reserved bytes is in this process's memory: not what workers or idle shared resources have."""
-        return self._reserved_bytes - self._by_consumer["PYTHON"] - self._shared.idle_bytes()
+        """What of the reserved bytes is in this process's memory, and in no other component.
+
+        Not counted: what Python workers have, what shared resources do not use, and what the heap meter counts.
+        """
+        elsewhere_bytes = self._by_consumer["PYTHON"] + self._heap_bytes
+        return max(0, self._reserved_bytes - elsewhere_bytes - self._shared.idle_bytes())
 
     def bytes_for(self, fraction: float, owner: str, consumer: str) -> int:
         """The bytes of a fraction of the slot (Flink's `computeMemorySize`).

@@ -44,7 +44,7 @@ class MemoryFailure:
     """A refusal of memory that ended a task.
 
     Attributes:
-        component: the ledger's name of what ran out: `heap`, `managed`, `network`, `task off-heap`.
+        component: the ledger's name of what ran out: `heap`, `managed`, `network`, `off-heap`.
         error: the exception's class name.
         message: what it said.
         task: the task that failed, e.g. `Sum (1/2)`.
@@ -133,7 +133,7 @@ def _describe_off_heap(error: BaseException) -> MemoryFailure | None:
         return None
     requested_bytes = getattr(error, "_total_size", 0)  # NumPy's
     return MemoryFailure(
-        "task off-heap",
+        "off-heap",
         type(error).__name__,
         str(error),
         requested_bytes=requested_bytes if isinstance(requested_bytes, int) else 0,

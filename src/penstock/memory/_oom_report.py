@@ -28,7 +28,7 @@ from penstock.memory._oom_report_text import report_text
 from penstock.memory._process_memory import peak_resident_bytes
 from penstock.memory._tracked_objects import count_tracked_objects, holder_path
 
-__all__ = ["REPORT_KIND", "OomReport", "ReportContext", "write_oom_report"]
+__all__ = ["REPORT_KIND", "OomReport", "ReportContext", "witness_of_call", "write_oom_report"]
 
 REPORT_KIND = "penstock-oom-report"
 REPORT_VERSION = 1
@@ -201,7 +201,7 @@ def _section(build: Callable[[], Any]) -> Any:
     """A part of the report, or why it is missing."""
     try:
         return build()
-    except Exception as error:  # noqa: BLE001 - one section must not cost the others
+    except Exception as error:  # one section must not cost the others
         return {"error": f"{type(error).__name__}: {error}"}
 
 

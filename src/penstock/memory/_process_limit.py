@@ -14,7 +14,7 @@ from pathlib import Path
 
 from penstock.conf import MemorySize
 
-__all__ = ["DataLimit", "data_limit_bytes", "describe_backstop"]
+__all__ = ["DataLimit", "data_limit_bytes", "describe_backstop", "idle_mapped_bytes"]
 
 DEFAULT_STACK_BYTES = 8 << 20
 DEFAULT_THREADS = 16

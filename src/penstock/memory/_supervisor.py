@@ -184,7 +184,7 @@ class Supervisor:
                 code = _execute(child)
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
-        except BaseException:  # noqa: BLE001 - whatever it is, it must not travel up a forked stack
+        except BaseException:  # whatever it is, it must not travel up a forked stack
             traceback.print_exc()
             code = 1
         finally:

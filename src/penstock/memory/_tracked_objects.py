@@ -191,7 +191,7 @@ def _module_of(mapping: dict[Any, Any]) -> str | None:
 def _size(thing: Any) -> int:
     try:
         return sys.getsizeof(thing)
-    except Exception:  # noqa: BLE001 - __sizeof__ may be user code
+    except Exception:  # __sizeof__ may be user code
         return type(thing).__basicsize__
 
 
@@ -201,7 +201,7 @@ def _visit_objects(add: Callable[[Any], bool]) -> None:
     def visit(thing: Any, _: Any) -> int:
         try:
             return 1 if add(thing) else 0
-        except Exception:  # noqa: BLE001 - must not leave through the collector
+        except Exception:  # must not leave through the collector
             return 0
 
     callback = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.py_object, ctypes.c_void_p)(visit)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from penstock.memory._ledger_table import short_size
+from penstock.memory import short_size
 
 __all__ = ["Cause", "cause_of_heap", "cause_of_other"]
 
@@ -82,7 +82,7 @@ def cause_of_other(report: Mapping[str, Any]) -> Cause:
             "the moment does not matter.",
             advice=("A lower parallelism needs fewer buffers.",),
         ),
-        "task off-heap": Cause(
+        "off-heap": Cause(
             "native-memory",
             "NumPy, Arrow or another native library asked for more than the plan gives native memory of user code.",
             advice=("Process the data in smaller portions, or let go of arrays earlier.",),

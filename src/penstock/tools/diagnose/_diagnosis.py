@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from penstock.errors import ConfigurationError
-from penstock.memory._ledger_table import short_size
-from penstock.memory._oom_report import REPORT_KIND
+from penstock.memory import REPORT_KIND, short_size
 from penstock.tools.diagnose._causes import Cause, cause_of_heap, cause_of_other
 from penstock.tools.diagnose._remedies import Remedy, remedy
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from penstock.conf import LONG_MAX, Configuration, TaskManagerOptions
-from penstock.memory import MemoryPlanError, Suggestion, plan_local, plan_task_manager
-from penstock.memory._ledger_table import short_size
+from penstock.memory import MemoryPlanError, Suggestion, plan_local, plan_task_manager, short_size
 
 __all__ = ["Remedy", "remedy"]
 
@@ -20,7 +19,7 @@ _PARTS: dict[str, Callable[[Any], int]] = {
     "heap": lambda plan: int(plan.framework_heap_bytes + plan.task_heap_bytes),
     "managed": lambda plan: int(plan.managed_bytes),
     "network": lambda plan: int(plan.network_bytes),
-    "task off-heap": lambda plan: int(plan.task_off_heap_bytes + plan.framework_off_heap_bytes),
+    "off-heap": lambda plan: int(plan.task_off_heap_bytes + plan.framework_off_heap_bytes),
     "process": lambda plan: int(plan.total_process_bytes),
 }
 
@@ -86,7 +85,7 @@ def _candidates(component: str, needed_bytes: int, role: str, configuration: Con
     elif component == "network":
         size = f"{_mebibytes(needed_bytes)}m"
         yield ((_T.NETWORK_MEMORY_MIN.key, size), (_T.NETWORK_MEMORY_MAX.key, size))
-    elif component == "task off-heap":
+    elif component == "off-heap":
         framework = (
             _T.FRAMEWORK_OFF_HEAP_MEMORY.default if role == "local" else configuration.get(_T.FRAMEWORK_OFF_HEAP_MEMORY)
         )
