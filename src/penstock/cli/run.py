@@ -47,7 +47,11 @@ def register(subparsers: Any) -> None:
     parser.add_argument(
         "--memory-log", metavar="FILE", help="write the memory ledger there as JSON lines while running"
     )
-    parser.add_argument("--report", metavar="DIR", help="folder for out-of-memory reports (default: the current one)")
+    parser.add_argument(
+        "--report",
+        metavar="DIR",
+        help="folder for out-of-memory reports (default: penstock-reports in the temporary directory)",
+    )
     parser.add_argument(
         "--trace-memory", action="store_true", help="record allocation sites for out-of-memory reports (slow)"
     )
@@ -58,7 +62,7 @@ def register(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the program; returns its exit code."""
-    from penstock.runtime import ProgramOptions, run_program
+    from penstock.runtime import ProgramOptions, run_isolated, run_program
 
     options = ProgramOptions(
         program=arguments.program,
@@ -69,8 +73,19 @@ def run(arguments: argparse.Namespace) -> int:
         report_dir=arguments.report,
         trace_memory=arguments.trace_memory,
     )
-    exit_code: int = run_program(options)
+    exit_code: int
+    if arguments.isolate:
+        exit_code = run_isolated(options, _without_isolation())
+    else:
+        exit_code = run_program(options)
     return exit_code
+
+
+def _without_isolation() -> list[str]:
+    """This command line for the child: all options come before the program's name."""
+    words = sys.argv[1:]
+    words.remove("--isolate")
+    return [sys.executable, "-m", "penstock.cli.main", *words]
 
 
 def _configuration(arguments: argparse.Namespace) -> Configuration:

@@ -10,12 +10,13 @@ Start reading at `_job.py` (a job from start to end), then `_task.py` (one subta
 from importlib import import_module
 from typing import Any
 
-__all__ = ["LocalExecutor", "LocalProcessesExecutor", "ProgramOptions", "run_program"]
+__all__ = ["LocalExecutor", "LocalProcessesExecutor", "ProgramOptions", "run_isolated", "run_program"]
 
 _PLACES = {
     "LocalExecutor": "_executor",
     "LocalProcessesExecutor": "_processes",
     "ProgramOptions": "_program",
+    "run_isolated": "_program",
     "run_program": "_program",
 }
 

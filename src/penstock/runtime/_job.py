@@ -255,8 +255,10 @@ class LocalJob:
 
     def _recover(self, error: Exception) -> None:
         """A task failed: stops the attempt, and starts the next one if the restart strategy says so."""
-        self._stop_attempt()
         process = current_process()
+        if process is not None and isinstance(self._running, InProcessAttempt):
+            process.report(error, self.name, self._running.tasks)
+        self._stop_attempt()
         _let_go(error)
         if process is not None and isinstance(error, TaskHeapError):
             process.job_failed()

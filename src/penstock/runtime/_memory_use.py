@@ -15,7 +15,6 @@ from penstock.conf import Configuration, ManagedMemoryOptions, StateBackendOptio
 from penstock.graph import JobGraph
 from penstock.memory import (
     UNLIMITED_BYTES,
-    FigureKind,
     LocalPlan,
     ManagedShare,
     MemoryManager,
@@ -25,6 +24,8 @@ from penstock.memory import (
     managed_shares_of_group,
     plan_local,
     plan_task_manager,
+    register_managed,
+    register_network,
 )
 
 if TYPE_CHECKING:
@@ -88,34 +89,9 @@ class JobMemory:
         self._gates: list[CreditGate] = []
         self._shares = _shares(conf, graph, batch)
         self.network = NetworkBufferPool(plan.network_bytes, self._page_bytes)
-        self._gauges: list[Gauge] = []
-        if ledger is not None:
-            self._register(ledger)
+        self._ledger = ledger
+        self._gauges: list[Gauge] = [] if ledger is None else [register_network(ledger, self.network)]
         self.tmp_dirs: Sequence[str] = _tmp_dirs(conf)
-
-    def _register(self, ledger: Ledger) -> None:
-        """Network and managed memory show in the ledger while the job runs."""
-        network, page = self.network, self._page_bytes
-        self._gauges += [
-            ledger.register(
-                "network",
-                lambda: network.used_buffers * page,
-                FigureKind.ENFORCED,
-                budget_bytes=self.plan.network_bytes,
-                peak=lambda: network.peak_buffers * page,
-                resident=lambda: network.touched_buffers * page,
-                option="taskmanager.memory.network.max",
-            ),
-            ledger.register(
-                "managed",
-                lambda: sum(manager.reserved_bytes for manager in self._managers.values()),
-                FigureKind.RESERVED,
-                budget_bytes=self.plan.managed_bytes,
-                peak=lambda: sum(manager.peak_bytes for manager in self._managers.values()),
-                resident=lambda: 0,
-                option="taskmanager.memory.managed.size",
-            ),
-        ]
 
     def manager(self, slot: int) -> MemoryManager:
         """The managed memory of a slot."""
@@ -128,6 +104,8 @@ class JobMemory:
                 slots=self.slots,
                 weights=_weights(self._conf),
             )
+            if self._ledger is not None:
+                self._gauges.append(register_managed(self._ledger, manager))
         return manager
 
     @property

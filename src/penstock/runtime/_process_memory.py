@@ -9,31 +9,46 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from penstock.conf import Configuration, RuntimeOptions
 from penstock.memory import (
-    FigureKind,
+    UNLIMITED_BYTES,
+    DataLimit,
     GarbagePolicy,
     HeapLimits,
     Ledger,
     LedgerSnapshot,
     LocalPlan,
+    MemoryFailure,
     MemoryLog,
+    OffHeapMeter,
+    ReportContext,
+    StateFigure,
     TaskManagerPlan,
     check_container,
+    data_limit_bytes,
+    idle_mapped_bytes,
     install_heap_guard,
     ledger_table,
-    resident_memory,
+    limit_arenas,
+    register_allocator,
+    register_code,
+    register_heap,
+    register_off_heap,
+    write_oom_report,
 )
 from penstock.runtime._memory_use import heap_limit_bytes, memory_plan
 from penstock.runtime._scheduler import Runnable, Scheduler
 
 if TYPE_CHECKING:
     from penstock.memory import Gauge, HeapGuard
+    from penstock.runtime._task import Task
 
 __all__ = ["ProcessMemory", "current_process", "in_runtime", "process_ledger"]
 
@@ -72,9 +87,12 @@ class ProcessMemory:
         self.plan: LocalPlan | TaskManagerPlan = memory_plan(conf)
         self._conf = conf
         self._log_path = log_path
-        self._report_directory = report_directory
+        configured = report_directory or conf.get(RuntimeOptions.REPORT_DIRECTORY)
+        self.report_directory = configured or str(Path(tempfile.gettempdir()) / "penstock-reports")
+        self._data_limit: DataLimit | None = None
         self.ledger = Ledger()
         self.guard: HeapGuard
+        self.off_heap: OffHeapMeter
         self.garbage: GarbagePolicy
         self._log: MemoryLog | None = None
         self._last_job: LedgerSnapshot | None = None
@@ -92,9 +110,13 @@ class ProcessMemory:
         """
         global _current  # noqa: PLW0603 - one a process
         if isinstance(self.plan, TaskManagerPlan):
-            hint = check_container(self.plan.total_process_bytes)
+            total = self.plan.total_process_bytes
+            hint = check_container(total)
             if hint is not None:
                 print(f"penstock: {hint}", file=sys.stderr)
+            self._data_limit = DataLimit(data_limit_bytes(total, idle_mapped_bytes=idle_mapped_bytes()))
+            self._data_limit.__enter__()
+        limit_arenas()
         self._open(heap_limit_bytes(self.plan))
         if self.guard.limits is not None and self.guard.mode != "enforced":
             print(
@@ -108,11 +130,22 @@ class ProcessMemory:
         _current = self
 
     def _open(self, limit: int | None) -> None:
+        plan = self.plan
         self.guard = install_heap_guard(
-            HeapLimits.of(limit) if limit is not None else None,
-            report_directory=self._report_directory or "",
+            HeapLimits.of(limit) if limit is not None else None, report_directory=self.report_directory
         )
-        self._register(limit)
+        off_heap = None
+        if plan.task_off_heap_bytes < UNLIMITED_BYTES:
+            off_heap = plan.framework_off_heap_bytes + plan.task_off_heap_bytes
+        self.off_heap = meter = OffHeapMeter(off_heap)
+        self._gauges = [
+            register_heap(self.ledger, self.guard, limit),
+            register_off_heap(self.ledger, meter.used_bytes, meter.peak_bytes, off_heap),
+            register_code(self.ledger, plan.jvm_metaspace_bytes),
+        ]
+        kept = register_allocator(self.ledger, plan.jvm_overhead_bytes)
+        if kept is not None:
+            self._gauges.append(kept)
         self.garbage = GarbagePolicy(
             self.guard.used,
             policy=self._conf.get(RuntimeOptions.GARBAGE_POLICY),
@@ -123,34 +156,11 @@ class ProcessMemory:
 
     def become_worker(self, workers: int) -> None:
         """In a worker process, right after the fork: the plan's heap is divided among the slots' processes."""
-        self.garbage.stop()
-        self.guard.close()
-        for gauge in self._gauges:
-            gauge.close()
-        self._gauges.clear()
+        self._shut()
         self._slots.clear()
         self._log = None
         limit = heap_limit_bytes(self.plan)
         self._open(None if limit is None else limit // workers)
-
-    def _register(self, limit: int | None) -> None:
-        enforced = self.guard.mode == "enforced"
-        heap = self.ledger.register(
-            "heap",
-            self.guard.used,
-            FigureKind.ENFORCED if enforced else FigureKind.SAMPLED,
-            budget_bytes=limit,
-            peak=self.guard.peak,
-            option="taskmanager.memory.task.heap.size",
-        )
-        metaspace = self.ledger.register(
-            "metaspace",
-            lambda: resident_memory().file_bytes,
-            FigureKind.SAMPLED,
-            budget_bytes=self.plan.jvm_metaspace_bytes,
-            option="taskmanager.memory.jvm-metaspace.size",
-        )
-        self._gauges += [heap, metaspace]
 
     def _mark_system(self) -> None:
         self.guard.mark_system(True)
@@ -161,14 +171,22 @@ class ProcessMemory:
         _current = None
         if self._log is not None:
             self._log.close()
+        self._shut()
+        if self._data_limit is not None:
+            self._data_limit.__exit__(None, None, None)
+
+    def _shut(self) -> None:
         self.garbage.stop()
+        self.off_heap.close()
         self.guard.close()
+        for gauge in self._gauges:
+            gauge.close()
 
     # -- jobs ------------------------------------------------------------------------------------
 
     def attach(self, scheduler: Scheduler) -> None:
         """A job's scheduler runs its batches under the guard."""
-        if self.guard.limits is not None:
+        if self.guard.limits is not None or self.off_heap.limit_bytes is not None:
             scheduler.invoke = self._invoke
         scheduler.between = self._between
         scheduler.idle = self._idle
@@ -195,6 +213,7 @@ class ProcessMemory:
         if slot is None:
             slot = self._slots[id(task)] = self.guard.open_slot(getattr(task, "name", ""))
         goes_on: bool = self.guard.call(slot, next, life)
+        self.off_heap.poll()
         return goes_on
 
     def _between(self, task: Runnable) -> None:
@@ -206,6 +225,31 @@ class ProcessMemory:
     def _idle(self) -> float | None:
         self.garbage.when_idle()
         return None
+
+    def report(self, error: BaseException, job: str, tasks: Sequence[Task]) -> None:
+        """If a job failed for lack of memory: writes the report, while the tasks still hold what they held."""
+        failure = MemoryFailure.of(error)
+        if failure is None:
+            return
+        context = ReportContext(
+            job=job,
+            role="local" if isinstance(self.plan, LocalPlan) else "taskmanager",
+            configuration={key: value for key, value in self._conf.to_dict().items() if ".memory." in key},
+            plan=self.plan.components(),
+            states=[figure for task in tasks for figure in _states_of(task)],
+            roots=[root for task in tasks for root in _roots_of(task)],
+            garbage=self.garbage.statistics(),
+        )
+        timeout_ms = self._conf.get(RuntimeOptions.REPORT_TIME)
+        try:
+            with self.guard.exempt():
+                report = write_oom_report(
+                    self.report_directory, failure, self.ledger, context, timeout_s=timeout_ms / 1000
+                )
+        except OSError as failed:
+            print(f"penstock: no report could be written: {failed}.", file=sys.stderr)
+            return
+        print(f"penstock: report: {report.text_path} (penstock diagnose {report.json_path})", file=sys.stderr)
 
     def job_failed(self) -> None:
         """After a task failed at the heap's limit: what it held is let go, and given back to the system."""
@@ -246,3 +290,21 @@ class ProcessMemory:
         tables = [ledger_table(now)]
         tables += [f"worker {worker}\n{ledger_table(self._workers[worker])}" for worker in sorted(self._workers)]
         return "\n\n".join(tables)
+
+
+def _states_of(task: Task) -> Iterator[StateFigure]:
+    if task.backend is None:
+        return
+    kind = type(task.backend).__name__.removesuffix("Backend").lower()
+    for size in task.backend.sizes():
+        yield StateFigure(task.head.name, task.vertex.subtask_index, size.name, kind, size.entries, size.size_bytes)
+
+
+def _roots_of(task: Task) -> Iterator[tuple[str, Any]]:
+    for node in task.nodes:
+        if node.function is not None:
+            yield f"{node.name} ({task.vertex.subtask_index + 1}): function", node.function
+        if node.operator is not None:
+            yield f"{node.name} ({task.vertex.subtask_index + 1}): operator", node.operator
+    if task.backend is not None:
+        yield f"{task.head.name} ({task.vertex.subtask_index + 1}): state", task.backend

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import sys
+import tracemalloc
 import types
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from penstock import compat
-from penstock.conf import Configuration
+from penstock.conf import Configuration, RuntimeOptions
 from penstock.datastream._executor import set_base_configuration
 from penstock.errors import ConfigurationError, PenstockError
+from penstock.memory import (
+    EndCause,
+    ProcessLimits,
+    Supervisor,
+    TaskManagerPlan,
+    allocator_environment,
+    data_limit_bytes,
+)
 from penstock.runtime._failure import format_user_traceback
+from penstock.runtime._memory_use import memory_plan
 from penstock.runtime._process_memory import ProcessMemory
 
-__all__ = ["ProgramOptions", "run_program"]
+__all__ = ["ProgramOptions", "run_isolated", "run_program"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +63,42 @@ def run_program(options: ProgramOptions) -> int:
     code = _load(options.program)
     memory = ProcessMemory(options.configuration, log_path=options.memory_log, report_directory=options.report_dir)
     memory.start()
+    if options.trace_memory:
+        tracemalloc.start(8)
     try:
         return _run_main(options, code, memory)
     finally:
         if options.show_memory:
             sys.stderr.write(f"\n{memory.summary()}\n")
         memory.close()
+
+
+def run_isolated(options: ProgramOptions, command: Sequence[str]) -> int:
+    """Runs a program in a child process under the process limit of its plan, and says what ended it.
+
+    Args:
+        options: as for `run_program`.
+        command: the words that run the program without isolation.
+
+    Returns:
+        The child's exit code, 128 + the signal's number where a signal ended it.
+    """
+    plan = memory_plan(options.configuration)
+    total = plan.total_process_bytes if isinstance(plan, TaskManagerPlan) else None
+    directory = options.report_dir or options.configuration.get(RuntimeOptions.REPORT_DIRECTORY)
+    limits = ProcessLimits(
+        process_bytes=total,
+        data_limit_bytes=None if total is None else data_limit_bytes(total),
+        cgroup_bytes=None if total is None else total,
+        environment=allocator_environment(),
+    )
+    supervisor = Supervisor(limits, directory)
+    end = supervisor.run(command)
+    if end.cause not in (EndCause.FINISHED, EndCause.FAILED):
+        sys.stderr.write(f"penstock: {end.text()}\npenstock: {supervisor.backstop}\n")
+        if directory is not None:
+            sys.stderr.write(f"penstock: report: {end.write(directory)}\n")
+    return end.exit_code
 
 
 def _run_main(options: ProgramOptions, code: types.CodeType, memory: ProcessMemory) -> int:
