@@ -5,15 +5,14 @@ import sys
 
 import pytest
 
-from penstock.memory._allocator import allocator_environment, limit_arenas, retained_bytes, trim
+from penstock.memory._allocator import retained_bytes, trim
 
 # Blocks too large for pymalloc and too small for mappings of their own; every second one is freed.
 SCATTERED = """
 import sys
-from penstock.memory._allocator import limit_arenas, retained_bytes, trim
+from penstock.memory._allocator import retained_bytes, trim
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * 4096
-assert limit_arenas(2)
 blocks = [bytes(10_000) for _ in range(8000)]
 last = blocks[-1]
 del blocks[:-1]
@@ -30,7 +29,6 @@ def test_what_glibc_keeps_is_seen_and_given_back() -> None:
     subprocess.run([sys.executable, "-c", SCATTERED], check=True, timeout=60)
 
 
-def test_settings_for_child_processes() -> None:
-    assert allocator_environment() == {"MALLOC_ARENA_MAX": "2"}
-    assert isinstance(limit_arenas(8), bool)
+def test_where_nothing_is_kept_nothing_is_given_back() -> None:
+    trim()
     assert isinstance(trim(), bool)

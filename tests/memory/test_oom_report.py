@@ -108,7 +108,7 @@ def test_a_report_has_all_sections_and_a_readable_twin(tmp_path: Path) -> None:
     assert os.path.basename(report.json_path).startswith(f"oom-{os.getpid()}-")
     assert content["failure"]["operator"] == "Sum"
     assert [state["descriptor"] for state in content["states"]] == ["count", "small", "count"]
-    assert content["heap"]["containers"][0]["path"] == "state 'count' of Sum (1/2)"
+    assert "state 'count' of Sum (1/2)" in [figure["path"] for figure in content["heap"]["containers"]]
     assert any(figure["path"].startswith("local_hoard in") for figure in content["call"]["containers"])
     assert content["ledger"]["entries"][0]["used_bytes"] == 190 * MIB
     assert content["ledger"]["entries"][1]["used_bytes"] is None
