@@ -18,6 +18,7 @@ from penstock.datastream._window_functions import (
 )
 from penstock.datastream.output_tag import OutputTag
 from penstock.datastream.window import MergingWindowAssigner, Trigger, WindowAssigner
+from penstock.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from penstock.datastream.stream_execution_environment import StreamExecutionEnvironment
@@ -61,7 +62,7 @@ class _Windowed:
         if not isinstance(time_ms, int):
             raise TypeError(f"allowed_lateness() takes milliseconds as an int, got {type(time_ms).__name__}")
         if time_ms < 0:
-            raise ValueError(f"The allowed lateness cannot be negative, got {time_ms}")
+            raise ConfigurationError(f"The allowed lateness cannot be negative, got {time_ms}")
         self._allowed_lateness_ms = time_ms
         return self
 
