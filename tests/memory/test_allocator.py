@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from penstock.memory._allocator import retained_bytes, trim
+from penstock.memory._allocator import allocator_environment, limit_arenas, retained_bytes, trim
 
 # Blocks too large for pymalloc and too small for mappings of their own; every second one is freed.
 SCATTERED = """
@@ -29,6 +29,7 @@ def test_what_glibc_keeps_is_seen_and_given_back() -> None:
     subprocess.run([sys.executable, "-c", SCATTERED], check=True, timeout=60)
 
 
-def test_where_nothing_is_kept_nothing_is_given_back() -> None:
-    trim()
+def test_settings_for_child_processes() -> None:
+    assert allocator_environment() == {"MALLOC_ARENA_MAX": "2"}
+    assert isinstance(limit_arenas(8), bool)
     assert isinstance(trim(), bool)

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from penstock.memory._allocator import allocator_environment as allocator_environment
+    from penstock.memory._allocator import limit_arenas as limit_arenas
     from penstock.memory._components import register_allocator as register_allocator
     from penstock.memory._components import register_code as register_code
     from penstock.memory._components import register_heap as register_heap
@@ -164,6 +166,7 @@ _MODULE_OF = {
     "TaskManagerPlan": "_plans",
     "UNLIMITED_BYTES": "_local",
     "USE_CASES": "_managed_shares",
+    "allocator_environment": "_allocator",
     "bytes_for_fraction": "_managed_shares",
     "check_container": "_container_limit",
     "check_write_buffer": "_rocksdb_split",
@@ -174,6 +177,7 @@ _MODULE_OF = {
     "idle_mapped_bytes": "_process_limit",
     "install_heap_guard": "_heap_guard",
     "ledger_table": "_ledger_table",
+    "limit_arenas": "_allocator",
     "managed_fraction": "_managed_shares",
     "managed_shares_of_group": "_managed_shares",
     "metaspace_warning": "_process_memory",

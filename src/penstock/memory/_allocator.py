@@ -1,15 +1,32 @@
-"""glibc's allocator: how much it keeps free, and giving it back.
+"""glibc's allocator: how much it keeps free, giving it back, and how many arenas it may have.
 
-It serves blocks from 512 bytes to 128 kB (smaller ones are pymalloc's, larger ones mappings of their own) and keeps what
-is freed. Fewer arenas or lower thresholds do not change that for Python's loads, giving back does: docs/memory.md has the
-measurements (`benchmarks/allocator_settings.py`).
+It serves blocks from 512 bytes to 128 kB (smaller ones are pymalloc's, larger ones mappings of their own) and keeps
+what is freed. docs/memory.md has the measurements: giving back is what lowers a process's memory; fewer arenas bound
+what is kept where threads come and go, and cost nothing.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["retained_bytes", "trim"]
+__all__ = ["allocator_environment", "limit_arenas", "retained_bytes", "trim"]
+
+ARENA_MAX = 2
+_M_ARENA_MAX = -8
+
+
+def allocator_environment(arena_max: int = ARENA_MAX) -> dict[str, str]:
+    """Variables for the environment of a child process."""
+    return {"MALLOC_ARENA_MAX": str(arena_max)}
+
+
+def limit_arenas(arena_max: int = ARENA_MAX) -> bool:
+    """Limits the arenas of this process from now on; those that exist stay. False where it is not glibc's."""
+    guard = _guard()
+    if guard is not None:
+        return bool(guard.set_arena_max(arena_max))
+    libc = _libc()
+    return libc is not None and bool(libc.mallopt(_M_ARENA_MAX, arena_max))
 
 
 def trim() -> bool:
