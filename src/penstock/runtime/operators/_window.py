@@ -55,12 +55,17 @@ class WindowOperator(Operator):
         """Loads assigner, trigger and functions."""
         spec = self._spec
         self._backend = backend = keyed_backend(context)
-        self._timers = context.timers(WINDOW_TIMERS, self._on_event_time, self._on_processing_time)
-        self._now_ms = context.now_ms
-        self._late_records_dropped = context.counter(LATE_RECORDS_DROPPED)
         self._assigner = spec.assigner.load()
         self._trigger = spec.trigger.load()
         self._is_event_time = self._assigner.is_event_time()
+        self._timers = context.timers(WINDOW_TIMERS, self._on_event_time, self._on_processing_time)
+        self._register = (
+            self._timers.register_event_time_timer
+            if self._is_event_time
+            else self._timers.register_processing_time_timer
+        )
+        self._now_ms = context.now_ms
+        self._late_records_dropped = context.counter(LATE_RECORDS_DROPPED)
         self._merging = isinstance(self._assigner, MergingWindowAssigner)
         self._merging_table = backend.table(TableSpec(MERGING_WINDOWS, StateKind.MAP)) if self._merging else None
         self._assigner_context = AssignerContext(context)
@@ -82,23 +87,26 @@ class WindowOperator(Operator):
 
     def process(self, value: Any, timestamp: int) -> Iterable[Timed]:
         """Adds the element to its windows; what fires at once is in the result."""
-        windows = map(self._interned, self._assigner.assign_windows(value, timestamp, self._assigner_context))
+        merging = self._merging_windows() if self._merging else None
         skipped = True
-        if self._merging:
-            merging = self._merging_windows()
-            for assigned in windows:
-                window = merging.add(assigned, self._on_merge)
-                if self._is_window_late(window):
+        for assigned in self._assigner.assign_windows(value, timestamp, self._assigner_context):
+            window = state_window = self._interned(assigned)
+            if merging is not None:
+                window = merging.add(window, self._on_merge)
+                state_window = merging.state_window(window)
+            over_at = self._cleanup_time(window)
+            if self._is_event_time and over_at <= self._timers.current_watermark:
+                if merging is not None:
                     merging.retire(window)
-                    continue
-                skipped = False
-                yield from self._add(window, merging.state_window(window), value, timestamp)
-        else:
-            for window in windows:
-                if self._is_window_late(window):
-                    continue
-                skipped = False
-                yield from self._add(window, window, value, timestamp)
+                continue
+            skipped = False
+            self._contents.add(self._backend.current_key, state_window, value)
+            self._trigger_context.enter(window)
+            action = self._trigger.on_element(value, timestamp, window, self._trigger_context)
+            if action is not TriggerResult.CONTINUE:
+                yield from self._act(action, window, state_window, timestamp)
+            if over_at != MAX_LONG_VALUE:  # else it is never over
+                self._register(over_at, window)
         if skipped and self._is_event_time and timestamp + self._spec.allowed_lateness_ms <= self._watermark:
             if self._spec.late_tag is not None:
                 yield (self._spec.late_tag, value), timestamp
@@ -110,14 +118,6 @@ class WindowOperator(Operator):
         if len(self._windows) >= _WINDOWS_MAX:
             self._windows.clear()
         return self._windows.setdefault(window, window)
-
-    def _add(self, window: Any, state_window: Any, value: Any, timestamp: int) -> Iterator[Timed]:
-        self._contents.add(self._backend.current_key, state_window, value)
-        self._trigger_context.enter(window)
-        action = self._trigger.on_element(value, timestamp, window, self._trigger_context)
-        if action is not TriggerResult.CONTINUE:
-            yield from self._act(action, window, state_window, timestamp)
-        self._register_cleanup(window)
 
     def _act(self, action: Any, window: Any, state_window: Any, timestamp: int) -> Iterator[Timed]:
         """Does what a trigger decided.
@@ -216,15 +216,6 @@ class WindowOperator(Operator):
 
     def _is_window_late(self, window: Any) -> bool:
         return self._is_event_time and self._cleanup_time(window) <= self._watermark
-
-    def _register_cleanup(self, window: Any) -> None:
-        time = self._cleanup_time(window)
-        if time == MAX_LONG_VALUE:
-            return  # never over
-        if self._is_event_time:
-            self._timers.register_event_time_timer(time, window)
-        else:
-            self._timers.register_processing_time_timer(time, window)
 
     def _delete_cleanup(self, window: Any) -> None:
         time = self._cleanup_time(window)

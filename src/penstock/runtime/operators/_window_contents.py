@@ -66,7 +66,7 @@ def load_aggregation(spec: WindowSpec, element_type: TypeInformation | None) -> 
     if spec.kind == "reduce":
         return _reducing(spec.function.load(), element_type)
     if spec.kind == "aggregate":
-        return _aggregating(spec.function.load(), getattr(spec, "accumulator_type", None))
+        return _aggregating(spec.function.load(), spec.accumulator_type)
     return None
 
 
