@@ -191,6 +191,7 @@ def test_printed_doubles_read_back(value: float) -> None:
 
 
 @given(st.floats(min_value=0, allow_nan=False, allow_infinity=False))
+@example(-0.0)
 def test_shortest_decimals_are_their_double(value: float) -> None:
     digits, exponent = shortest_decimal(value)
     assert float(f"{digits}e{exponent}") == value

@@ -76,6 +76,9 @@ def _formatter(prog: str) -> argparse.HelpFormatter:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints the plan; returns the exit code."""
+    # The tree is drawn with characters that not every locale has.
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")
     if arguments.batch:
         from penstock.tools.plan import answer_batch
 

@@ -34,7 +34,9 @@ def read_map(text: str) -> dict[str, str]:
     """
     parsed = _read_as_yaml(text)
     if isinstance(parsed, dict) and None not in parsed and None not in parsed.values():
-        return {printed(key): printed(value) for key, value in parsed.items()}
+        by_text = {printed(key): printed(value) for key, value in parsed.items()}
+        if len(by_text) == len(parsed):  # 1 and "1" are one name
+            return by_text
     entries: dict[str, str] = {}
     for item in split_quoted(text, ","):
         pair = split_quoted(item, ":")

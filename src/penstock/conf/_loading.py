@@ -39,6 +39,23 @@ _GONE_IN_FLINK_2 = {
 }
 """Keys of older Flink versions that Flink 2 ignores -> what took their place."""
 
+_WITHOUT_EFFECT = frozenset(
+    (
+        "env.java.opts.all",
+        "jobmanager.bind-host",
+        "jobmanager.execution.failover-strategy",
+        "jobmanager.rpc.address",
+        "jobmanager.rpc.port",
+        "rest.address",
+        "rest.bind-address",
+        "rest.bind-port",
+        "rest.port",
+        "taskmanager.bind-host",
+        "taskmanager.host",
+    )
+)
+"""Keys of the `config.yaml` that Flink ships with: nobody means another key by them."""
+
 
 class LoadedConfiguration(Record):
     """What `load_configuration` found.
@@ -132,7 +149,7 @@ def unknown_key_warnings(configuration: Configuration) -> list[str]:
 
     known: dict[str, None] = {}
     map_prefixes: tuple[str, ...] = ()
-    unknown = list(configuration)
+    unknown = [key for key in configuration if key not in _WITHOUT_EFFECT]
     for name in OPTION_CLASSES:
         if not unknown:
             return []  # most configurations need a few groups of options only, the others are not loaded

@@ -130,13 +130,13 @@ def shortest_decimal(value: float) -> tuple[str, int]:
 
     The digits have no leading or trailing zeros, except that 0 is ("0", 0).
     """
+    if value == 0:  # -0.0 too
+        return "0", 0
     mantissa, _, power = repr(value).partition("e")
     whole, _, decimals = mantissa.partition(".")
     exponent = int(power or "0") - len(decimals)
     digits = (whole + decimals).lstrip("0")
     stripped = digits.rstrip("0")
-    if not stripped:
-        return "0", 0
     return stripped, exponent + len(digits) - len(stripped)
 
 

@@ -78,7 +78,7 @@ def _plan(reader: OptionReader) -> LocalPlan:
         min_buffers = reader.value(NetworkOptions.SORT_SHUFFLE_MIN_BUFFERS)
     else:
         min_buffers = _DEFAULT_SORT_SHUFFLE_MIN_BUFFERS
-    task_managers, slots = _task_managers_and_slots(reader)
+    task_managers, slots = _task_managers_and_slots(reader.configuration)
     provenance = Provenance("local", tuple(reader.steps), reader.configured_inputs(), tuple(reader.remarks))
     return LocalPlan(
         framework_heap, framework_off_heap, task_heap, task_off_heap, network, managed, metaspace, overhead, cores_e8,
@@ -152,11 +152,12 @@ def read_cores(reader: OptionReader) -> int:
     return cores_e8
 
 
-def _task_managers_and_slots(reader: OptionReader) -> tuple[int, int | None]:
+def _task_managers_and_slots(configuration: Configuration) -> tuple[int, int | None]:
     """How many TaskManagers the process has and the slots of each; unreadable values count as not set.
 
-    The figures are for display and for starting a mini cluster, which reads and refuses them itself.
+    The figures are for display and for starting a mini cluster, which reads, remarks on and refuses them itself.
     """
+    reader = OptionReader(configuration)
     try:
         task_managers = max(1, reader.value(_T.NUM_TASK_MANAGERS))
         slots = reader.value(_T.NUM_TASK_SLOTS) if reader.is_set(_T.NUM_TASK_SLOTS) else None

@@ -118,7 +118,11 @@ class StartUpPlan(Record):
 
 
 def plan_start_up(
-    configuration: Configuration, dynamic: Configuration | None = None, plan: TaskManagerPlan | None = None
+    configuration: Configuration,
+    dynamic: Configuration | None = None,
+    plan: TaskManagerPlan | None = None,
+    *,
+    check_batch_shuffle: bool = True,
 ) -> StartUpPlan:
     """Starts a TaskManager on paper: derives its memory, then reads what the process reads.
 
@@ -127,6 +131,8 @@ def plan_start_up(
         dynamic: the user's `-D` values, which the process lays over the derived settings once more. A total among them
             does no harm, but `taskmanager.memory.network.max` alone makes minimum and maximum differ.
         plan: of `configuration` and `dynamic`, if it is already known.
+        check_batch_shuffle: whether to refuse a read buffer of blocking shuffles that holds no buffer, which fails
+            only when the pool is created, after all else.
 
     Raises:
         MemoryPlanError: the derivation fails, or the process would refuse to start.
@@ -134,7 +140,9 @@ def plan_start_up(
 
     def again(changed: Configuration) -> StartUpPlan:
         still_dynamic = {key: changed.raw(key) for key in dynamic or () if key in changed}
-        return plan_start_up(changed, Configuration.from_mapping(still_dynamic))
+        return plan_start_up(
+            changed, Configuration.from_mapping(still_dynamic), check_batch_shuffle=check_batch_shuffle
+        )
 
     whole = configuration if dynamic is None else configuration.overlay(dynamic)
     if plan is None:
@@ -151,7 +159,10 @@ def plan_start_up(
     reader = OptionReader(process)
     reader.remarks.update(dict.fromkeys(plan.provenance.remarks))
     try:
-        return _start(reader)
+        start = _start(reader)
+        if check_batch_shuffle:
+            _check_batch_shuffle(start)
+        return start
     except MemoryPlanError as error:
         error.complete(reader.configured_inputs(), tuple(reader.remarks), whole, again)
         raise
@@ -182,13 +193,6 @@ def _start(reader: OptionReader) -> StartUpPlan:
     request_timeout_ms = reader.value(_N.BUFFERS_REQUEST_TIMEOUT)
     check_required_per_gate(max_required)
     debloat = _read_debloat(reader, debloat_enabled, page_size)
-    if batch_shuffle_read < page_size:
-        raise MemoryPlanError(
-            "batch-shuffle-memory-too-small",
-            f"'{_N.BATCH_SHUFFLE_READ_MEMORY.key}' ({human_readable(batch_shuffle_read)}) holds not even one buffer of "
-            f"{page_size} bytes.",
-            _N.BATCH_SHUFFLE_READ_MEMORY.key,
-        )
 
     total = SlotShare(cores_e8, task_heap, task_off_heap, network, managed)
     slot = SlotShare(cores_e8 // slots, task_heap // slots, task_off_heap // slots, network // slots, managed // slots)
@@ -239,6 +243,17 @@ def check_required_per_gate(max_required: int | None) -> None:
         raise MemoryPlanError(
             "required-per-gate-not-positive",
             f"'{_N.MAX_REQUIRED_BUFFERS_PER_GATE.key}' must be at least 1, not {max_required}: a gate needs a buffer.",
+        )
+
+
+def _check_batch_shuffle(start: StartUpPlan) -> None:
+    if start.batch_shuffle_read_bytes < start.page_size_bytes:
+        raise MemoryPlanError(
+            "batch-shuffle-memory-too-small",
+            f"'{_N.BATCH_SHUFFLE_READ_MEMORY.key}' ({human_readable(start.batch_shuffle_read_bytes)}) holds not even "
+            f"one "
+            f"buffer of {start.page_size_bytes} bytes.",
+            _N.BATCH_SHUFFLE_READ_MEMORY.key,
         )
 
 

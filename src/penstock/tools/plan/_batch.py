@@ -24,7 +24,7 @@ def answer_batch(requests: Iterable[str], answers: TextIO) -> int:
     import json
 
     exit_code = 0
-    decode, encode = json.JSONDecoder().decode, json.JSONEncoder(ensure_ascii=False, default=str).encode
+    decode, encode = json.JSONDecoder().decode, json.JSONEncoder(default=str).encode
     write = answers.write
     for line in requests:
         if line.isspace():
