@@ -119,7 +119,7 @@ class AvroRowSerializationSchema(SerializationSchema):
 def _schema_text(record_class: str | None, avro_schema_string: str | None) -> str:
     if record_class is not None:
         raise UnsupportedFeatureError(
-            f"record_class={record_class!r} names a Java class; there is no JVM in this process. Use avro_schema_string."
+            f"record_class={record_class!r} names a Java class; there is no JVM here. Use avro_schema_string."
         )
     if avro_schema_string is None:
         raise TypeError("record_class or avro_schema_string should be specified.")

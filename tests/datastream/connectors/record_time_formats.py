@@ -10,7 +10,79 @@ os.environ.setdefault("JAVA_HOME", "/usr")
 from pyflink.java_gateway import get_gateway
 
 JVM = get_gateway().jvm
-PATTERNS = ["yyyy-MM-dd--HH", "yyyyMMdd", "yy/M/d", "u-MM", "uuuu", "uuuuuu", "yyy", "y", "dd.MM.yyyy HH:mm:ss.SSS", "'day='yyyy-MM-dd", "yyyy''MM", "D", "DDD", "h a", "hh:mm a", "K", "kk", "k", "A", "n", "N", "SSSSSS", "S", "EEE", "EEEE", "E", "EEEEE", "MMM", "MMMM", "MMMMM", "LLL", "e", "ee", "eee", "c", "Q", "QQ", "QQQ", "QQQQ", "q", "G", "GGGG", "w", "ww", "W", "Y", "YYYY-'W'ww", "YY", "F", "X", "XX", "XXX", "XXXX", "XXXXX", "x", "xx", "xxx", "Z", "ZZZ", "ZZZZ", "ZZZZZ", "O", "OOOO", "VV", "[yyyy]-MM", "pppH", "ppH:mm", "yyyy/MM/dd/HH", "'''q'''", "_-.,:", "H'h'm"]
+PATTERNS = [
+    "yyyy-MM-dd--HH",
+    "yyyyMMdd",
+    "yy/M/d",
+    "u-MM",
+    "uuuu",
+    "uuuuuu",
+    "yyy",
+    "y",
+    "dd.MM.yyyy HH:mm:ss.SSS",
+    "'day='yyyy-MM-dd",
+    "yyyy''MM",
+    "D",
+    "DDD",
+    "h a",
+    "hh:mm a",
+    "K",
+    "kk",
+    "k",
+    "A",
+    "n",
+    "N",
+    "SSSSSS",
+    "S",
+    "EEE",
+    "EEEE",
+    "E",
+    "EEEEE",
+    "MMM",
+    "MMMM",
+    "MMMMM",
+    "LLL",
+    "e",
+    "ee",
+    "eee",
+    "c",
+    "Q",
+    "QQ",
+    "QQQ",
+    "QQQQ",
+    "q",
+    "G",
+    "GGGG",
+    "w",
+    "ww",
+    "W",
+    "Y",
+    "YYYY-'W'ww",
+    "YY",
+    "F",
+    "X",
+    "XX",
+    "XXX",
+    "XXXX",
+    "XXXXX",
+    "x",
+    "xx",
+    "xxx",
+    "Z",
+    "ZZZ",
+    "ZZZZ",
+    "ZZZZZ",
+    "O",
+    "OOOO",
+    "VV",
+    "[yyyy]-MM",
+    "pppH",
+    "ppH:mm",
+    "yyyy/MM/dd/HH",
+    "'''q'''",
+    "_-.,:",
+    "H'h'm",
+]
 INVALID = ["{yyyy}", "yyyy'", "b", "dddd", "HHH", "#", "VVV", "aaaaaa", "R", "ZZZZZZ"]
 ZONES = ["UTC", "America/Los_Angeles", "GMT-08:00", "+05:30", "Asia/Kathmandu", "Z", "UTC+2", "+8", "GMT"]
 MOMENTS = [0, 1709210096789, 1735603200000, 1767225599999, -1, 951782399000, 1704067200000, 1719835200123]
@@ -24,8 +96,7 @@ def main():
             if zone not in ZONES[:2] and not set("XxZOV") & set(pattern):
                 continue
             zoned = shape.withZone(JVM.java.time.ZoneId.of(zone))
-            for moment in MOMENTS:
-                expected.append([pattern, zone, moment, zoned.format(JVM.java.time.Instant.ofEpochMilli(moment))])
+            expected += [[pattern, zone, at, zoned.format(JVM.java.time.Instant.ofEpochMilli(at))] for at in MOMENTS]
     refused = []
     for pattern in INVALID:
         try:

@@ -21,19 +21,19 @@ def _deflate(raw: BinaryIO) -> BinaryIO:
 def _gzip(raw: BinaryIO) -> BinaryIO:
     import gzip
 
-    return cast(BinaryIO, gzip.GzipFile(fileobj=_buffered(raw), mode="rb"))
+    return cast(BinaryIO, gzip.GzipFile(fileobj=raw, mode="rb"))
 
 
 def _bzip2(raw: BinaryIO) -> BinaryIO:
     import bz2
 
-    return cast(BinaryIO, bz2.BZ2File(_buffered(raw), mode="rb"))
+    return cast(BinaryIO, bz2.BZ2File(raw, mode="rb"))
 
 
 def _xz(raw: BinaryIO) -> BinaryIO:
     import lzma
 
-    return cast(BinaryIO, lzma.LZMAFile(_buffered(raw), mode="rb"))
+    return cast(BinaryIO, lzma.LZMAFile(raw, mode="rb"))
 
 
 def _zstandard(raw: BinaryIO) -> BinaryIO:
@@ -74,10 +74,6 @@ def decompressed(path: str, raw: BinaryIO) -> BinaryIO:
     """
     opener = _BY_SUFFIX.get(_suffix(path))
     return opener(raw) if opener is not None else raw
-
-
-def _buffered(raw: Any) -> BinaryIO:
-    return cast(BinaryIO, io.BufferedReader(raw, _BUFFER_BYTES)) if isinstance(raw, io.RawIOBase) else raw
 
 
 class _InflatedStream(io.RawIOBase):

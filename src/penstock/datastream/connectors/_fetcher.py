@@ -104,7 +104,7 @@ class Fetcher(Generic[T]):
             self._fetch(self)
         except FetcherStopped:
             pass
-        except BaseException as problem:  # noqa: BLE001 - raised again on the task's thread by take()
+        except BaseException as problem:  # raised again on the task's thread by take()
             error = problem
         with self._changed:
             self._error = None if self._closing else error

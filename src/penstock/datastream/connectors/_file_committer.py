@@ -73,16 +73,21 @@ class FileCommitter(Committer):
 
     def abort_unknown(self, writer_states: Sequence[FileWriterState]) -> None:
         """Removes the files in progress of these writers' lineages that no state names."""
-        kept = {part.in_progress for state in writer_states for part in state.parts}
+        paths = [part.in_progress for state in writer_states for part in state.parts]
         for state in writer_states:
-            kept.update(state.pending)
-            kept.update(file.in_progress for file in state.uncompacted)
+            paths.extend(state.pending)
+            paths.extend(file.in_progress for file in state.uncompacted)
+        kept = {_name(path) for path in paths}  # by name, as one file may be known by several paths
         marks = tuple({in_progress_mark(state.lineage) for state in writer_states})
         if not marks:
             return
         try:
             for path in list(self._files.hidden_files(self._base_path)):
-                if path.endswith(marks) and path not in kept:
+                if path.endswith(marks) and _name(path) not in kept:
                     self._files.remove(path)
         except OSError as error:
             raise output_error("clean up", self._base_path, error) from error
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 from collections.abc import Iterator
@@ -129,7 +130,10 @@ def open_input(path: str) -> BinaryIO:
     """
     if not is_local(path):
         file_system, inner = remote_file_system(path)
-        return cast(BinaryIO, file_system.open(inner, "rb"))
+        remote: Any = file_system.open(inner, "rb")
+        if isinstance(remote, io.BytesIO):  # fsspec's memory:// has one position for all who open a file
+            return io.BytesIO(remote.getvalue())
+        return cast(BinaryIO, remote)
     file: Any = open(path, "rb", buffering=0)  # noqa: SIM115 - closed by the reader
     if hasattr(os, "posix_fadvise") and stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)  # lets the kernel read far ahead

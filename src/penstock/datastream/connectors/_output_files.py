@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -249,7 +250,8 @@ class RemoteOutputFiles(OutputFiles):
         raise OSError(errno.EOPNOTSUPP, "files behind a URL cannot be appended to", path)
 
     def open(self, path: str) -> BinaryIO:
-        return cast(BinaryIO, self._file_system.open(path, "rb"))
+        file: Any = self._file_system.open(path, "rb")
+        return io.BytesIO(file.getvalue()) if isinstance(file, io.BytesIO) else cast(BinaryIO, file)
 
     def size(self, path: str) -> int | None:
         self._file_system.invalidate_cache()

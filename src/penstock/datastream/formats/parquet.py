@@ -122,7 +122,7 @@ class ParquetBulkWriters:
 
         Args:
             row_type: `DataTypes.ROW([...])`.
-            hadoop_config: `parquet.compression` (SNAPPY by default) and `parquet.block.size` (a row group's bytes) count.
+            hadoop_config: `parquet.compression` (SNAPPY by default) and `parquet.block.size` (of a row group) count.
             utc_timestamp: whether timestamps are wall times of UTC; otherwise they are turned from local time.
         """
         settings = {} if hadoop_config is None else hadoop_config.to_dict()
