@@ -14,7 +14,13 @@ from penstock.runtime._commits import CommitterBook
 from penstock.runtime._elements import Barrier
 from penstock.runtime._recovery import OperatorRecovery
 from penstock.runtime._task_state import CheckpointContent, OperatorSubtaskState, recovery_of
-from penstock.runtime.checkpoint import CheckpointStorage, CheckpointView, file_store_for, open_checkpoint
+from penstock.runtime.checkpoint import (
+    CheckpointStorage,
+    CheckpointStorageError,
+    CheckpointView,
+    file_store_for,
+    open_checkpoint,
+)
 
 __all__ = ["JobCheckpoints"]
 
@@ -81,7 +87,7 @@ class JobCheckpoints:
         view = self._storage.latest() if self._storage is not None and attempt > 0 else None
         if view is None:
             path = self._conf.get(StateRecoveryOptions.SAVEPOINT_PATH)
-            view = _find(path) if path else None
+            view = _start_from(path) if path else None
         if view is not None and (self._view is None or view.path != self._view.path):
             self._content = view.metadata
         self._view = view
@@ -195,6 +201,17 @@ def _refuse_unaligned(conf: Configuration) -> None:
             "Unaligned checkpoints are not supported: inside one machine barriers overtake nothing worth storing. "
             "Set execution.checkpointing.unaligned.enabled to false."
         )
+
+
+def _start_from(path: str) -> CheckpointView:
+    """The savepoint or checkpoint a job was told to start from."""
+    try:
+        return _find(path)
+    except CheckpointStorageError as error:
+        raise ConfigurationError(
+            f"Cannot start from '{path}': {error} Give the directory of a savepoint or checkpoint (the one with "
+            f"_metadata in it), or the directory of a job's checkpoints for the newest of them."
+        ) from error
 
 
 def _find(path: str) -> CheckpointView:

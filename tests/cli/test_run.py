@@ -1,0 +1,144 @@
+"""`penstock run` as a user meets it: output, exit codes, messages."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+TEXT = str(ROOT / "examples" / "data" / "declaration.txt")
+HEAD = """
+from pyflink.datastream import StreamExecutionEnvironment
+env = StreamExecutionEnvironment.get_execution_environment()
+env.set_parallelism(1)
+"""
+
+
+def penstock(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "penstock.cli.main", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+
+
+def program(tmp_path: Path, body: str) -> str:
+    path = tmp_path / "job.py"
+    path.write_text(HEAD + body)
+    return str(path)
+
+
+def test_the_word_count_of_the_readme(tmp_path: Path) -> None:
+    done = penstock("run", "--memory", str(ROOT / "examples" / "word_count.py"), "--input", TEXT, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "(the,71)" in done.stdout.splitlines()
+    assert "component" not in done.stdout
+    assert "heap" in done.stderr
+    assert "of budget" in done.stderr
+
+
+def test_word_count_into_files(tmp_path: Path) -> None:
+    out = tmp_path / "counts"
+    done = penstock("run", str(ROOT / "examples" / "word_count.py"), "--input", TEXT, "--output", str(out))
+    assert done.returncode == 0, done.stderr
+    files = [path for path in out.rglob("*") if path.is_file()]
+    assert len(files) == 1
+    assert files[0].name.startswith("counts-")
+    assert files[0].suffix == ".txt"
+    assert "(the,71)" in files[0].read_text().splitlines()
+
+
+def test_a_failing_function(tmp_path: Path) -> None:
+    path = program(tmp_path, "env.from_collection([2, 1, 0]).map(lambda x: 2 // x).print()\nenv.execute()\n")
+    done = penstock("run", path)
+    assert done.returncode == 1
+    assert done.stdout == "1\n2\n"
+    assert "Operator 'Map' failed in subtask" in done.stderr
+    assert "record 0" in done.stderr
+    assert "ZeroDivisionError" in done.stderr
+    assert "runtime" not in done.stderr
+
+
+def test_a_program_that_fails_itself_shows_its_own_traceback(tmp_path: Path) -> None:
+    done = penstock("run", program(tmp_path, "def f():\n    raise KeyError('x')\nf()\n"))
+    assert done.returncode == 1
+    assert "KeyError: 'x'" in done.stderr
+    assert "in f" in done.stderr
+    assert "penstock" not in done.stderr
+
+
+@pytest.mark.parametrize(("statement", "code"), [("sys.exit(3)", 3), ("sys.exit()", 0), ("sys.exit('no')", 1)])
+def test_the_programs_exit_code(tmp_path: Path, statement: str, code: int) -> None:
+    assert penstock("run", program(tmp_path, f"import sys\n{statement}\n")).returncode == code
+
+
+def test_arguments_and_imports_are_the_programs(tmp_path: Path) -> None:
+    (tmp_path / "beside.py").write_text("NAME = 'beside'\n")
+    path = program(tmp_path, "import sys, beside\nprint(sys.argv[1:], beside.NAME, __name__)\n")
+    done = penstock("run", path, "--memory", "-x")
+    assert done.stdout == "['--memory', '-x'] beside __main__\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "nowhere.py"], "Cannot read the program 'nowhere.py'"),
+        (["run", "-D", "taskmanager.memory.managed.size=lots", "JOB"], "taskmanager.memory.managed.size"),
+        (["run", "-D", "execution.runtime-mode=FAST", "JOB"], "STREAMING, BATCH, AUTOMATIC"),
+        (["run", "-D", "taskmanager.memory.process.size=100m", "JOB"], "100"),
+        (["run", "--from-savepoint", "/nowhere", "JOB"], "/nowhere"),
+    ],
+)
+def test_usage_and_configuration_errors_are_one_message(tmp_path: Path, arguments: list[str], said: str) -> None:
+    job = program(tmp_path, "env.from_collection([1]).print()\nenv.execute()\n")
+    done = penstock(*[job if word == "JOB" else word for word in arguments])
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_what_needs_java_is_said_in_one_sentence(tmp_path: Path) -> None:
+    body = "from pyflink.datastream import SourceFunction\nenv.add_source(SourceFunction('org.example.Source'))\n"
+    done = penstock("run", program(tmp_path, body))
+    assert done.returncode == 2
+    assert "no JVM" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_memory_log(tmp_path: Path) -> None:
+    log = tmp_path / "memory.jsonl"
+    path = program(tmp_path, "env.from_collection([1]).print()\nenv.execute()\n")
+    assert penstock("run", "--memory-log", str(log), path).returncode == 0
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert lines
+    assert lines[-1]["components"]["heap"]["used"] > 0
+
+
+def test_a_report_can_be_diagnosed(tmp_path: Path) -> None:
+    body = (
+        "held = []\n"
+        "def hoard(x):\n    held.append(bytes(1 << 20))\n    return x\n"
+        "env.from_collection(list(range(1000))).map(hoard).print()\nenv.execute()\n"
+    )
+    done = penstock(
+        "run", "--report", str(tmp_path), "-D", "taskmanager.memory.task.heap.size=16m", program(tmp_path, body)
+    )
+    assert done.returncode == 1, done.stderr
+    (report,) = tmp_path.glob("oom-*.json")
+    diagnosis = penstock("diagnose", str(report))
+    assert diagnosis.returncode == 0, diagnosis.stderr
+    assert "held" in diagnosis.stdout
+    assert "taskmanager.memory.task.heap.size" in diagnosis.stdout
+
+
+def test_isolation_says_what_ended_the_child(tmp_path: Path) -> None:
+    path = program(tmp_path, "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
+    done = penstock("run", "--isolate", path)
+    assert done.returncode == 137
+    assert "SIGKILL" in done.stderr
+
+
+def test_isolation_passes_output_and_exit_code_on(tmp_path: Path) -> None:
+    done = penstock("run", "--isolate", program(tmp_path, "print('here')\nimport sys\nsys.exit(5)\n"))
+    assert (done.returncode, done.stdout) == (5, "here\n")
