@@ -7,7 +7,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from penstock.memory import RocksDBPlan
 from penstock.runtime.state import BackendContext, HashMapBackend, KeyedStateBackend, KeyedStateHandle
+from penstock.runtime.state._object_cache import ObjectCachePool
+from penstock.runtime.state._rocksdb import RocksDBBackend, RocksDBSettings
+from penstock.runtime.state._rocksdb_memory import RocksDBMemory
 
 MAX_PARALLELISM = 16
 
@@ -58,7 +62,33 @@ def new_hashmap(clock: Callable[[], int], directory: Path, subtask: int = 0, par
     return HashMapBackend(context(clock, subtask, parallelism))
 
 
-BACKENDS: dict[str, Callable[..., KeyedStateBackend]] = {"hashmap": new_hashmap}
+def new_rocksdb(
+    clock: Callable[[], int],
+    directory: Path,
+    subtask: int = 0,
+    parallelism: int = 1,
+    *,
+    cache_bytes: int = 64 << 20,
+    incremental: bool = True,
+) -> RocksDBBackend:
+    plan = RocksDBPlan("fixed-per-slot", 0.5, 0.1, False, 8 << 20, (8 << 20) * 5 // 6, (8 << 20) // 3)
+    settings = RocksDBSettings((str(directory),), incremental=incremental)
+    lease = RocksDBMemory.lease(plan, "test", None)
+    return RocksDBBackend(context(clock, subtask, parallelism), settings, lease, ObjectCachePool(cache_bytes))
+
+
+def new_small_rocksdb(
+    clock: Callable[[], int], directory: Path, subtask: int = 0, parallelism: int = 1
+) -> KeyedStateBackend:
+    """One whose cache holds next to nothing, so that everything goes through the store."""
+    return new_rocksdb(clock, directory, subtask, parallelism, cache_bytes=1, incremental=False)
+
+
+BACKENDS: dict[str, Callable[..., KeyedStateBackend]] = {
+    "hashmap": new_hashmap,
+    "rocksdb": new_rocksdb,
+    "rocksdb-uncached": new_small_rocksdb,
+}
 
 
 def take(

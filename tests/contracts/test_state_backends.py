@@ -217,19 +217,34 @@ def test_aggregating_state(backend: KeyedStateBackend) -> None:
     assert state.get() is None
 
 
-def test_values_pass_through_their_declared_type(backend: KeyedStateBackend) -> None:
-    real = backend.get_state(ValueStateDescriptor("float", Types.FLOAT()))
+def test_a_declared_type_refuses_what_it_cannot_hold_and_changes_nothing(make: Make) -> None:
+    backend, storage = make(), MemoryStorage()
+    backend.current_key = "k"
+    descriptors = [
+        ValueStateDescriptor("float", Types.FLOAT()),
+        ListStateDescriptor("ints", Types.INT()),
+        ValueStateDescriptor("tuple", Types.TUPLE([Types.LONG(), Types.STRING(), Types.DOUBLE()])),
+        MapStateDescriptor("rows", Types.INT(), Types.ROW_NAMED(["a", "b"], [Types.INT(), Types.STRING()])),
+    ]
+    real, numbers, tuples, rows = map(backend.state, descriptors)
     real.update(0.1)
-    assert real.value() == 0.10000000149011612
-    numbers = backend.get_list_state(ListStateDescriptor("ints", Types.INT()))
-    numbers.add(1.7)
-    numbers.add_all([2.7])
-    assert list(numbers.get()) == [1, 2]
+    numbers.add(1.5)
+    numbers.add_all([2, True])
     with pytest.raises(TypeError):
         numbers.add("x")
-    rows = backend.get_map_state(MapStateDescriptor("rows", Types.INT(), Types.ROW_NAMED(["a"], [Types.INT()])))
-    rows.put(1.0, Row(5))
-    assert rows.get(1) == Row(a=5)
+    tuples.update((1, "\u00e9", None))
+    rows.put(1, Row(a=5, b="x"))
+    again = make()
+    again.restore([(take(backend, storage), storage)])
+    again.current_key = "k"
+    for state in (real, again.state(descriptors[0])):
+        assert state.value() == 0.1
+    for state in (numbers, again.state(descriptors[1])):
+        assert [(type(element), element) for element in state.get()] == [(float, 1.5), (int, 2), (bool, True)]
+    for state in (tuples, again.state(descriptors[2])):
+        assert state.value() == (1, "\u00e9", None)
+    for state in (rows, again.state(descriptors[3])):
+        assert state.get(1) == Row(a=5, b="x")
 
 
 # -- keys, names, windows ------------------------------------------------------------------------
@@ -756,9 +771,9 @@ def test_expired_values_are_cleaned_up_without_being_read(make: Make, clock: Clo
         mapping.put("k", key)
     clock.now_ms += 10_000
     backend.current_key = "live"
-    for _ in range(100):
+    for _ in range(2000):  # stored state is looked at a thousand rows at a time
         value.update(1)
-        elements.add(1)
+        elements.update([1])
         mapping.put("k", 1)
         backend.end_batch()
     for name, kind in (("value", StateKind.VALUE), ("list", StateKind.LIST), ("map", StateKind.MAP)):

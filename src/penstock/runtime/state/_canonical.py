@@ -1,9 +1,9 @@
 """The canonical format of keyed state: chunks of pickled entries that every backend writes for savepoints and reads.
 
-A file is `MAGIC`, then chunks. A chunk is the pickle of `(namespace, keys, values)`, two lists of one length; the
-handle's `index` says for each chunk which state it belongs to and where it lies. A value is what the state's table
-holds for the key; lists and maps too large for one chunk are continued in the next one of the same key. Keys are in
-frozen form. The layout is described in docs/data-layout.md.
+A file is `MAGIC`, then chunks. A chunk is the pickle of a list of `(namespace, keys, values)`, the latter two lists of
+one length; the handle's `index` says for each chunk which state it belongs to and where it lies. A value is what the
+state's table holds for the key; lists and maps may be cut into parts, which follow each other under the same key. Keys
+are in frozen form. The layout is described in docs/data-layout.md.
 """
 
 from __future__ import annotations
@@ -17,14 +17,20 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.errors import InvariantError, PenstockError
+from penstock.runtime.state._codecs import dumps_by_value
 from penstock.runtime.state._errors import StateBackendError
 
 if TYPE_CHECKING:
     from penstock.runtime.state._backend import Key, KeyedStateHandle, Namespace, SnapshotReader, SnapshotWriter
 
-__all__ = ["CANONICAL", "MAGIC", "ChunkEncoder", "ChunkFile", "read_chunks"]
+__all__ = ["CANONICAL", "MAGIC", "ROCKSDB", "ChunkEncoder", "ChunkFile", "read_chunks"]
 
 CANONICAL: Final = "canonical"
+"""The format every backend reads."""
+
+ROCKSDB: Final = "rocksdb"
+"""The format of RocksDB's own files, which `_rocksdb_restore` reads."""
+
 MAGIC: Final = b"PSTKS\x01\r\n"
 """Penstock state, format version 1; the line end shows a transfer as text."""
 
@@ -37,41 +43,51 @@ _CHUNK_ENTRIES_MIN, _CHUNK_ENTRIES_MAX = 16, 1 << 14
 _PART_ELEMENTS_MAX: Final = 1 << 13
 
 
+Group = tuple["Namespace", "list[Key]", "list[Any]"]
+"""Entries of one namespace."""
+
+
 class ChunkEncoder:
-    """Pickles entries in chunks of about two milliseconds. Owned by the task's thread."""
+    """Pickles the entries of one state in chunks of about two milliseconds. Owned by the task's thread."""
 
     def __init__(self, state: str) -> None:
         self._state = state
-        self._entries = 512
+        self._weight_max = 512
+        self._groups: list[Group] = []
+        self._weight = 0
 
-    def chunks(self, namespace: Namespace, keys: list[Key], values: list[Any]) -> Iterator[bytes]:
-        """The chunks of the entries of one namespace."""
+    def add(self, namespace: Namespace, keys: list[Key], values: list[Any]) -> Iterator[bytes]:
+        """Takes entries of a namespace; the chunks that became full."""
         position = 0
         while position < len(keys):
-            count = self._entries
-            weight, end = 0, position
-            while end < min(position + count, len(keys)) and weight < count:
+            end, weight = position, self._weight
+            while end < len(keys) and (weight < self._weight_max or end == position):
                 weight += _weight(values[end])
                 end += 1
-            if weight > count + _PART_ELEMENTS_MAX:
-                end = max(position + 1, end - 1)
             if end == position + 1 and _weight(values[position]) > _PART_ELEMENTS_MAX:
                 for part in _parts(values[position]):
-                    yield self._encode(namespace, [keys[position]], [part], len(part))
+                    yield from self.flush()
+                    self._groups, self._weight = [(namespace, [keys[position]], [part])], len(part)
             else:
-                yield self._encode(namespace, keys[position:end], values[position:end], max(1, weight))
+                self._groups.append((namespace, keys[position:end], values[position:end]))
+                self._weight = weight
             position = end
+            if self._weight >= self._weight_max:
+                yield from self.flush()
 
-    def _encode(self, namespace: Namespace, keys: list[Key], values: list[Any], weight: int) -> bytes:
+    def flush(self) -> Iterator[bytes]:
+        """The last chunk, if there is anything in it."""
+        if not self._groups:
+            return
+        groups, weight = self._groups, self._weight
+        self._groups, self._weight = [], 0
         started = time.perf_counter()
-        data = encode_chunk(self._state, namespace, keys, values)
+        data = encode_chunk(self._state, groups)
         elapsed = max(time.perf_counter() - started, 1e-6)
-        if weight >= self._entries // 2:
-            wanted = int(weight * _CHUNK_TARGET_S / elapsed)
-            self._entries = min(
-                max(wanted, _CHUNK_ENTRIES_MIN, self._entries // 2), self._entries * 2, _CHUNK_ENTRIES_MAX
-            )
-        return data
+        if weight >= self._weight_max // 2:
+            wanted = min(int(weight * _CHUNK_TARGET_S / elapsed), self._weight_max * 2)
+            self._weight_max = min(max(wanted, _CHUNK_ENTRIES_MIN, self._weight_max // 2), _CHUNK_ENTRIES_MAX)
+        yield data
 
 
 def _weight(value: Any) -> int:
@@ -89,25 +105,16 @@ def _parts(value: list[Any] | dict[Any, Any]) -> Iterator[list[Any] | dict[Any, 
         yield part
 
 
-def encode_chunk(state: str, namespace: Namespace, keys: list[Key], values: list[Any]) -> bytes:
+def encode_chunk(state: str, groups: list[Group]) -> bytes:
     """One chunk.
 
     Raises:
         StateBackendError: if a value cannot be pickled.
     """
     try:
-        return pickle.dumps((namespace, keys, values), 5)
-    except Exception:  # noqa: BLE001 - classes of __main__, lambdas: cloudpickle decides
-        import cloudpickle
-
-        try:
-            data: bytes = cloudpickle.dumps((namespace, keys, values), 5)
-        except Exception as error:
-            raise StateBackendError(
-                f"State '{state}' holds a value that cannot be pickled ({error}), so no checkpoint of it can be taken. "
-                "Keep plain values in state, and create connections, locks and open files in open()."
-            ) from error
-        return data
+        return pickle.dumps(groups, 5)
+    except Exception:
+        return dumps_by_value(state, groups)
 
 
 class ChunkFile:
@@ -183,7 +190,7 @@ class ChunkFile:
     def _run(self) -> None:
         try:
             self._handle = self._writer.put(self._name, self._drain())
-        except BaseException as error:  # noqa: BLE001 - handed to whoever waits in `result`
+        except BaseException as error:
             self._error = error
 
     def _drain(self) -> Iterator[bytes]:
@@ -204,7 +211,7 @@ class ChunkFile:
 def read_chunks(
     handle: KeyedStateHandle, reader: SnapshotReader
 ) -> Iterator[tuple[int, Namespace, list[Key], list[Any]]]:
-    """The chunks of a canonical handle: (number of the state, namespace, keys, values).
+    """The entries of a canonical handle: (number of the state, namespace, keys, values).
 
     Raises:
         StateBackendError: if the file is not in this format or a value's class cannot be loaded.
@@ -216,11 +223,12 @@ def read_chunks(
     for state, offset, length in handle.index:
         data = reader.read(file, offset, length)
         try:
-            namespace, keys, values = pickle.loads(data)
+            groups = pickle.loads(data)
         except Exception as error:
             name = handle.states[state]["name"]
             raise StateBackendError(
                 f"State '{name}' cannot be read from {file} at byte {offset}: {error}. Its values were pickled: "
                 "the modules and classes they are made of must be importable under the names they had."
             ) from error
-        yield state, namespace, keys, values
+        for namespace, keys, values in groups:
+            yield state, namespace, keys, values

@@ -18,7 +18,7 @@ from penstock.runtime.state._backend import (
     StateSnapshot,
     TableSpec,
 )
-from penstock.runtime.state._canonical import CANONICAL, FILE, ChunkEncoder, ChunkFile, read_chunks
+from penstock.runtime.state._canonical import CANONICAL, FILE, ROCKSDB, ChunkEncoder, ChunkFile, read_chunks
 from penstock.runtime.state._errors import StateBackendError
 from penstock.runtime.state._heap_tables import Captured, HeapListTable, HeapMapTable, HeapTable, HeapValueTable
 from penstock.runtime.state._schema import adaptation, describe
@@ -136,10 +136,15 @@ def filtered_chunks(
     own = backend.key_group_range
     if not own.overlaps(handle.key_groups):
         return
+    if handle.format == ROCKSDB:
+        from penstock.runtime.state._rocksdb_restore import rocksdb_chunks
+
+        yield from rocksdb_chunks(handle, reader, backend)
+        return
     if handle.format != CANONICAL:
         raise StateBackendError(
-            f"The keyed state of {backend.place} was checkpointed by the '{handle.format}' backend in its own format, "
-            "which this backend does not read. Restore with the same state.backend.type, or from a savepoint."
+            f"The keyed state of {backend.place} was checkpointed in the format '{handle.format}', which this "
+            "version of Penstock does not read."
         )
     all_own = own.start <= handle.key_groups.start and handle.key_groups.end <= own.end
     for state, namespace, keys, values in read_chunks(handle, reader):
@@ -186,6 +191,8 @@ class HeapSnapshot(StateSnapshot):
                     namespace, keys, values = part[0], list(part[1]), list(part[1].values())
                 for data in self._chunks_of(state, encoder, namespace, keys, values):
                     yield state, data
+            for data in encoder.flush():
+                yield state, data
             captured.clear()
 
     def _chunks_of(
@@ -193,7 +200,7 @@ class HeapSnapshot(StateSnapshot):
     ) -> Iterator[bytes]:
         kind, rule = self._rules[state]
         if rule is None:
-            yield from encoder.chunks(namespace, keys, values)
+            yield from encoder.add(namespace, keys, values)
             return
         for start in range(0, len(keys), _FILTERED_AT_ONCE):
             part = slice(start, start + _FILTERED_AT_ONCE)
@@ -202,7 +209,7 @@ class HeapSnapshot(StateSnapshot):
                 for key, value in zip(keys[part], values[part], strict=True)
             ]
             alive = [(key, value) for key, value in pairs if value is not None]
-            yield from encoder.chunks(namespace, [key for key, _ in alive], [value for _, value in alive])
+            yield from encoder.add(namespace, [key for key, _ in alive], [value for _, value in alive])
 
     def advance(self, max_ms: float = 5.0) -> bool:
         """Encodes chunks for about `max_ms`."""

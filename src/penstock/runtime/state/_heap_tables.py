@@ -134,7 +134,7 @@ class HeapTable(StateTable):
     def clean(self, keys: int, now_ms: int) -> None:
         """Looks at the next `keys` keys, in batches: the cost of a single look is mostly that of starting."""
         self._to_clean += keys
-        if self._to_clean < _CLEAN_BATCH:
+        if self._to_clean < _CLEAN_BATCH or not keys:
             return
         looked, self._to_clean = self._to_clean, 0
         for namespace, key in islice(self._cleaning, looked):

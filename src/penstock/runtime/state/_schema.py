@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.runtime.state._backend import StateKind, TableSpec
+from penstock.runtime.state._codecs import code_of
 from penstock.runtime.state._errors import StateMigrationError
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def describe(spec: TableSpec) -> dict[str, Any]:
         "name": spec.name,
         "kind": spec.kind.value,
         "type": type_text(spec.type_info),
+        "code": code_of(spec.type_info),
         "map_key_type": type_text(spec.map_key_type) if spec.kind is StateKind.MAP else None,
         "ttl": spec.ttl,
     }

@@ -27,6 +27,8 @@ class TtlRule:
         clean_snapshots: whether full snapshots leave expired values out.
         clean_keys: keys looked at for expired values at each access, 0 for none.
         clean_every_record: whether at each record too, accessed or not.
+        clean_stored: whether values on disk are looked at bit by bit and deleted when they expired; there is no
+            compaction filter to do it (Flink's `cleanup_in_rocksdb_compact_filter`).
     """
 
     ttl_ms: int
@@ -35,6 +37,7 @@ class TtlRule:
     clean_snapshots: bool
     clean_keys: int
     clean_every_record: bool
+    clean_stored: bool
 
     @classmethod
     def of(cls, config: StateTtlConfig | None) -> TtlRule | None:
@@ -51,6 +54,7 @@ class TtlRule:
             clean_snapshots=cleanup.in_full_snapshot(),
             clean_keys=incremental.get_cleanup_size() if incremental is not None else 0,
             clean_every_record=incremental is not None and incremental.run_cleanup_for_every_record(),
+            clean_stored=cleanup.get_rocksdb_compact_filter_cleanup_strategy() is not None,
         )
 
     def alive(self, kind: StateKind, stored: Any, now_ms: int) -> Any:

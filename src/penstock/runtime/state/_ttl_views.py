@@ -31,7 +31,7 @@ class _TtlView:
         table = self.table
         rule: TtlRule = table.ttl
         now_ms: int = self.backend.context.now_ms()
-        if rule.clean_keys:
+        if rule.clean_keys or rule.clean_stored:
             table.clean(rule.clean_keys, now_ms)
         return now_ms
 

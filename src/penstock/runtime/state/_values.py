@@ -66,7 +66,7 @@ def copied_value(value: Any) -> Any:
         return value.copy()
     try:
         return pickle.loads(pickle.dumps(value, 5))
-    except Exception:  # noqa: BLE001 - whatever a user's class raises: the other way of copying decides
+    except Exception:
         return copy.deepcopy(value)
 
 

@@ -1,0 +1,596 @@
+"""Tables of the `rocksdb` backend: a write-back cache of objects in front of the store.
+
+What a batch reads is fetched with one multi-get and decoded once; what it changes stays an object until it is evicted
+or a checkpoint wants it. A *partition* is the cache of one namespace.
+
+At a barrier the changed (*dirty*) keys become *frozen*: they are written slice by slice, and a frozen key that is
+touched before its turn is written first. Until the checkpoint's files exist nothing newer may reach the store, which
+`RocksDBBackend.settle` sees to.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+from penstock.runtime.state._backend import Key, Namespace, StateTable, TableSpec, ValueTable
+from penstock.runtime.state._codecs import ValueCodec
+from penstock.runtime.state._keys import decode_key, encode_key, freeze_key
+from penstock.runtime.state._rocksdb_store import after_prefix
+from penstock.runtime.state._values import object_size_bytes
+
+if TYPE_CHECKING:
+    from penstock.runtime.state._rocksdb import RocksDBBackend
+
+__all__ = ["CachedTable", "Partition", "RocksDBValueTable"]
+
+PARTITION_BYTES: Final = 700
+"""What a partition takes without entries: its object, a dict, and sets."""
+
+SLOT_BYTES: Final = 200
+"""What a cached key takes besides its objects: its slots in the dict and in the sets, as they grow."""
+
+_SAMPLED: Final = 3
+_SMOOTHING: Final = 0.05
+_NAMESPACES_MAX: Final = 100_000
+_CLEANED_AT_ONCE: Final = 1000
+
+
+class Partition:
+    """The cache of one namespace. Owned by its table.
+
+    Attributes:
+        namespace: None for state of no window.
+        encoded: the namespace's part of keys in the store.
+        entries: what is cached; key -> what the table holds for it.
+        dirty: keys that changed since they were written.
+        frozen: keys a snapshot still has to write.
+        new: cached keys that the store has nothing for.
+        absent: keys of the open batch that the store has nothing for.
+        batch: the keys of the open batch.
+    """
+
+    __slots__ = ("absent", "batch", "dirty", "encoded", "entries", "frozen", "namespace", "new")
+
+    def __init__(self, namespace: Namespace) -> None:
+        self.namespace = namespace
+        self.encoded = encode_key(namespace)
+        self.entries: dict[Key, Any] = {}
+        self.dirty: set[Key] = set()
+        self.frozen: set[Key] = set()
+        self.new: set[Key] = set()
+        self.absent: set[Key] = set()
+        self.batch: set[Key] = set()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is cached or waits to be written."""
+        return not (self.entries or self.dirty or self.frozen)
+
+
+class CachedTable(StateTable):
+    """What the three tables share. Owned by the task's thread.
+
+    Attributes:
+        number: the state's number in the store.
+        codec: its values as bytes.
+        rows: entries in the store, as far as is known.
+    """
+
+    needs_keys = True
+
+    def __init__(self, backend: RocksDBBackend, spec: TableSpec, number: int, codec: ValueCodec, rows: int = 0) -> None:
+        self.spec = spec
+        self.number = number
+        self.codec = codec
+        self.rows = rows
+        self._backend = backend
+        self._number = number.to_bytes(2, "big")
+        self._heads: dict[int, bytes] = {}
+        self._void = Partition(None)
+        self._windows: dict[Namespace, Partition] = {}
+        self._recent: set[Key] = set()
+        self._entry_bytes = 500.0
+        self._row_bytes = 0.0
+        # Rows of each window in the store; when that is not known, every window may have some.
+        self._window_rows: dict[Namespace, int] = {}
+        self._all_may_have_rows = rows > 0
+        self._void_was_written = rows > 0
+        self._cleaning_from: bytes | None = None
+        self._to_clean = 0
+
+    # -- where things are ------------------------------------------------------------------------
+
+    def _partition(self, namespace: Namespace) -> Partition:
+        """The partition of a namespace, made if there is none."""
+        if namespace is None:
+            return self._void
+        partition = self._windows.get(namespace)
+        if partition is None:
+            partition = self._windows[namespace] = Partition(namespace)
+        return partition
+
+    def partitions(self) -> Iterator[Partition]:
+        """All of them."""
+        yield self._void
+        yield from list(self._windows.values())
+
+    def head(self, group: int) -> bytes:
+        """What the keys of this state in a key group begin with."""
+        head = self._heads.get(group)
+        if head is None:
+            head = self._heads[group] = group.to_bytes(2, "big") + self._number
+        return head
+
+    def _row_key(self, partition: Partition, key: Key) -> bytes:
+        return self.head(self._backend.key_groups.of(key)) + partition.encoded + encode_key(key)
+
+    def may_have_rows(self, namespace: Namespace) -> bool:
+        """Whether the store may hold anything of a namespace: False saves the look-up."""
+        if self._all_may_have_rows:
+            return True
+        return self._void_was_written if namespace is None else namespace in self._window_rows
+
+    def _count_rows(self, namespace: Namespace, delta: int) -> None:
+        self.rows = max(0, self.rows + delta)
+        if namespace is None:
+            self._void_was_written = True
+            return
+        if self._all_may_have_rows:
+            return
+        count = self._window_rows.get(namespace, 0) + delta
+        if count > 0:
+            self._window_rows[namespace] = count
+            if len(self._window_rows) > _NAMESPACES_MAX:
+                self._window_rows.clear()
+                self._all_may_have_rows = True
+        else:
+            self._window_rows.pop(namespace, None)
+
+    # -- frozen and dirty ------------------------------------------------------------------------
+
+    def freeze(self) -> None:
+        """A barrier: what is dirty is to be written as it is."""
+        for partition in self.partitions():
+            partition.frozen = partition.dirty
+            partition.dirty = set()
+        self.guarded = True
+
+    def write_frozen(self, limit: int) -> int:
+        """Writes up to `limit` frozen keys; returns how many were left to the caller's limit (0: there may be more)."""
+        for partition in self.partitions():
+            while partition.frozen and limit > 0:
+                keys = list(islice(partition.frozen, limit))
+                partition.frozen.difference_update(keys)
+                self._write(partition, keys)
+                limit -= len(keys)
+            if limit <= 0:
+                return 0
+            self._drop_if_empty(partition)
+        self.guarded = False
+        return limit
+
+    def _release(self, partition: Partition, keys: Iterable[Key]) -> None:
+        """Before frozen keys change: writes them."""
+        waiting = partition.frozen.intersection(keys)
+        if waiting:
+            partition.frozen -= waiting
+            self._write(partition, list(waiting))
+
+    def unfreeze(self) -> None:
+        """A snapshot was given up: what is frozen is only dirty again."""
+        for partition in self.partitions():
+            partition.dirty |= partition.frozen
+            partition.frozen = set()
+        self.guarded = False
+
+    def write_dirty(self, partition: Partition) -> None:
+        """Writes all that is dirty in a partition; the backend must be settled."""
+        keys, partition.dirty = list(partition.dirty), set()
+        self._write(partition, keys)
+
+    def write_all(self) -> None:
+        """Writes all that is dirty."""
+        for partition in self.partitions():
+            if partition.dirty:
+                self.write_dirty(partition)
+
+    def _drop_if_empty(self, partition: Partition) -> None:
+        if partition.namespace is not None and partition.is_empty and not self._backend.open_batches:
+            self._windows.pop(partition.namespace, None)
+
+    @abstractmethod
+    def _write(self, partition: Partition, keys: list[Key]) -> None:
+        """Writes what the partition has for keys, or deletes what it no longer has, into the store."""
+
+    # -- size ------------------------------------------------------------------------------------
+
+    def cached_bytes(self) -> int:
+        """Estimated bytes of what is cached."""
+        return int(self._cached_entries() * (self._entry_bytes + SLOT_BYTES)) + len(self._windows) * PARTITION_BYTES
+
+    def _cached_entries(self) -> int:
+        void = max(len(self._void.entries), len(self._void.dirty))  # what was deleted waits in `dirty` alone
+        return void + sum(len(partition.entries) for partition in self._windows.values())
+
+    def _sample(self, keys: Iterable[Key], entries: dict[Key, Any]) -> None:
+        """Looks at a few keys of a batch and adapts the estimate."""
+        for key in islice(keys, _SAMPLED):
+            value = entries.get(key)
+            if value is not None:
+                size = object_size_bytes(key) + object_size_bytes(value)
+                self._entry_bytes += (size - self._entry_bytes) * _SMOOTHING
+
+    def sample(self, key: Key, value: Any) -> None:
+        """Looks at one key and adapts the estimate."""
+        size = object_size_bytes(key) + object_size_bytes(value)
+        self._entry_bytes += (size - self._entry_bytes) * _SMOOTHING
+
+    def entry_count(self) -> int:
+        """Entries in the store and those that are only cached, as far as is known."""
+        return self.rows + sum(len(partition.new) for partition in self.partitions())
+
+    def evict(self, wanted_bytes: int) -> None:
+        """Makes room: windows in the order they were made first, then keys that were not used lately."""
+        each = self._entry_bytes + SLOT_BYTES
+        for partition in list(self._windows.values()):
+            if wanted_bytes <= 0:
+                return
+            wanted_bytes -= int(len(partition.entries) * each) + PARTITION_BYTES
+            self._evict_keys(partition, list(partition.entries))
+            self._drop_if_empty(partition)
+        count = int(wanted_bytes / each) + 1
+        entries = self._void.entries
+        deleted = self._void.dirty.difference(entries)
+        if deleted:
+            self._void.dirty -= deleted
+            self._write(self._void, list(deleted))
+        for _ in range(2):  # a second look finds those that were used lately, if there are no others
+            looked = list(islice(entries, count * 2))
+            chosen = [key for key in looked if key not in self._recent][:count]
+            for key in looked:
+                if key in self._recent:
+                    self._recent.discard(key)
+                    entries[key] = entries.pop(key)
+            self._evict_keys(self._void, chosen)
+            count -= len(chosen)
+            if count <= 0:
+                return
+
+    def _evict_keys(self, partition: Partition, keys: list[Key]) -> None:
+        changed = [key for key in keys if key in partition.dirty]
+        partition.dirty.difference_update(changed)
+        self._write(partition, changed)
+        for key in keys:
+            partition.entries.pop(key, None)
+        partition.new.difference_update(keys)
+
+    def mean_row_bytes(self) -> float:
+        """Mean bytes of a row, or of a cached entry as long as none was written."""
+        return self._row_bytes or self._entry_bytes
+
+    # -- reading all -----------------------------------------------------------------------------
+
+    def rows_of_namespace(self, namespace: Namespace) -> Iterator[tuple[Key, bytes, bytes, int]]:
+        """All rows of a namespace in the store: (key, stored key, stored value, where what follows the key begins)."""
+        encoded = encode_key(namespace)
+        own = self._backend.key_group_range
+        for group in range(own.start, own.end + 1):
+            prefix = self.head(group) + encoded
+            for row_key, value in self._backend.store.scan(prefix, after_prefix(prefix)):
+                key, end = decode_key(row_key, len(prefix))
+                yield freeze_key(key), row_key, value, end
+
+    def namespaces(self) -> list[Namespace]:
+        """Those that hold anything; reads the whole state."""
+        self._backend.settle()
+        self.write_all()
+        self._backend.store.write_batch()
+        found: dict[Namespace, None] = {}
+        own = self._backend.key_group_range
+        for group in range(own.start, own.end + 1):
+            position = self.head(group)
+            end = after_prefix(position)
+            # From one namespace to the next, without reading what is in it.
+            while (row_key := next(self._backend.store.scan_keys(position, end), None)) is not None:
+                namespace, stop = decode_key(row_key, 4)
+                found[freeze_key(namespace)] = None
+                position = after_prefix(row_key[:stop])
+        return list(found)
+
+    def keys(self, namespace: Namespace = None) -> Iterator[Key]:
+        """The keys of a namespace."""
+        if self.may_have_rows(namespace):
+            self._backend.settle()
+            self.write_dirty(self._partition(namespace))
+            self._backend.store.write_batch()
+            seen: Any = None
+            for key, row_key, _, end in self.rows_of_namespace(namespace):
+                if row_key[:end] != seen:  # lists and maps have several rows
+                    seen = row_key[:end]
+                    yield key
+            return
+        partition = self._partition(namespace)
+        for key in list(partition.entries):
+            if self.contains(key, namespace):
+                yield key
+
+    def drop_namespace(self, namespace: Namespace) -> None:
+        """Forgets all keys of a namespace."""
+        partition = self._partition(namespace)
+        if self.may_have_rows(namespace):
+            self._backend.settle()
+            rows = 0
+            for _, row_key, _, _ in self.rows_of_namespace(namespace):
+                self._backend.store.delete(row_key)
+                rows += 1
+            self._backend.store.write_batch()
+            self._count_rows(namespace, -rows)
+        elif partition.frozen:
+            self._backend.settle()
+        self._forget_cached(partition)
+        if namespace is not None and not self._backend.open_batches:
+            self._windows.pop(namespace, None)
+
+    def _forget_cached(self, partition: Partition) -> None:
+        partition.entries.clear()
+        for keys in (partition.dirty, partition.frozen, partition.new, partition.absent):
+            keys.clear()
+
+    def forget(self) -> None:
+        """Drops all that is cached: the store was emptied."""
+        for partition in self.partitions():
+            self._forget_cached(partition)
+        self._windows.clear()
+        self._window_rows.clear()
+        self._all_may_have_rows = self._void_was_written = False
+        self.rows = 0
+
+    # -- time to live ----------------------------------------------------------------------------
+
+    def clean(self, keys: int, now_ms: int) -> None:
+        """Asks for one more row to be looked at: reading costs more here than in memory, where `keys` would be."""
+        self._to_clean += self.ttl is not None and self.ttl.clean_stored
+
+    def clean_now(self, now_ms: int) -> None:
+        """Looks at the next rows, from where the last look ended, and deletes those whose stamp is too old."""
+        if self._to_clean < _CLEANED_AT_ONCE or self.ttl is None:
+            return
+        looked, self._to_clean = min(self._to_clean, 10 * _CLEANED_AT_ONCE), 0
+        self._clean_cached(looked, now_ms)
+        own = self._backend.key_group_range
+        groups = range(own.start, own.end + 1)
+        begin = self._cleaning_from
+        for group in groups:
+            prefix = self.head(group)
+            end = after_prefix(prefix)
+            if begin is not None and end <= begin:
+                continue
+            for row_key, value in self._backend.store.scan(max(prefix, begin or prefix), end):
+                if looked <= 0:
+                    self._cleaning_from = row_key
+                    return
+                looked -= 1
+                self._clean_row(row_key, value, now_ms)
+        self._cleaning_from = None
+
+    def _clean_row(self, row_key: bytes, value: bytes, now_ms: int) -> None:
+        """Deletes a row that expired, unless the cache knows better."""
+        if self.ttl is None or not self._is_expired_row(value, now_ms):
+            return
+        namespace, stop = decode_key(row_key, 4)
+        key, _ = decode_key(row_key, stop)
+        namespace, key = freeze_key(namespace), freeze_key(key)
+        partition = self._void if namespace is None else self._windows.get(namespace)
+        if partition is None or (key not in partition.entries and key not in partition.dirty):
+            self._backend.store.delete(row_key)
+            self._count_rows(namespace, -1)
+
+    @abstractmethod
+    def decoded_rows(self, rows: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[Namespace, Key, Any]]:
+        """Rows of this state as (namespace, key, what a table holds for the key or a part of it)."""
+
+    @abstractmethod
+    def _is_expired_row(self, value: bytes, now_ms: int) -> bool:
+        """Whether nothing in a row is alive."""
+
+    def _clean_cached(self, looked: int, now_ms: int) -> None:
+        """Forgets cached keys that expired as a whole."""
+
+
+class RocksDBValueTable(CachedTable, ValueTable):
+    """One row a key."""
+
+    def live(self) -> dict[Key, Any]:
+        """The cache of the state of no window."""
+        return self._void.entries
+
+    def open_batch(self, keys: Iterable[Key], namespace: Namespace = None) -> dict[Key, Any]:
+        """Fetches what is not cached."""
+        partition = self._void if namespace is None else self._partition(namespace)
+        self._backend.open_batches += 1
+        batch = partition.batch = set(keys)
+        if partition.frozen:
+            self._release(partition, batch)
+        self._fetch(partition, batch, partition.absent)
+        return partition.entries
+
+    def _fetch(self, partition: Partition, keys: set[Key], absent: set[Key]) -> None:
+        """Caches what the store has of keys, and adds those it has nothing for to `absent`."""
+        entries = partition.entries
+        missing = keys.difference(entries)
+        if missing:
+            missing -= partition.dirty  # deleted, which the store does not know yet
+        if not missing:
+            return
+        if not self.may_have_rows(partition.namespace):
+            absent |= missing
+            return
+        wanted = list(missing)
+        heads, encoded = self._backend.key_groups.of_all(wanted), partition.encoded
+        rows = [self.head(group) + encoded + encode_key(key) for group, key in zip(heads, wanted, strict=True)]
+        order = sorted(range(len(rows)), key=rows.__getitem__)
+        decode = self.codec.decode
+        for index, value in zip(order, self._backend.store.get_many([rows[i] for i in order]), strict=True):
+            if value is None:
+                absent.add(wanted[index])
+            else:
+                entries[wanted[index]] = decode(value)
+
+    def prefetch(self, keys: Iterable[Key]) -> None:
+        """Caches what the store has of keys, without a batch."""
+        self._fetch(self._void, set(keys), set())
+
+    def close_batch(self, keys: Iterable[Key], namespace: Namespace = None) -> None:
+        """The batch's keys are dirty; a key the store never had and that is gone again leaves no trace."""
+        partition = self._void if namespace is None else self._partition(namespace)
+        self._backend.open_batches -= 1
+        batch, entries = partition.batch, partition.entries
+        partition.dirty |= batch
+        if partition.absent:
+            created = partition.absent.intersection(entries)
+            partition.new |= created
+            partition.dirty -= partition.absent - created
+            partition.absent.clear()
+        gone = batch.difference(entries)
+        if gone:
+            self._forget_new(partition, gone)
+        self._sample(batch, entries)
+        if self._backend.is_evicting and namespace is None:
+            self._recent |= batch
+        partition.batch = set()
+        if namespace is not None:
+            self._drop_if_empty(partition)
+        self._backend.trim()
+
+    def _forget_new(self, partition: Partition, gone: Iterable[Key]) -> None:
+        never_stored = partition.new.intersection(gone)
+        partition.new -= never_stored
+        partition.dirty -= never_stored
+
+    def get(self, key: Key, namespace: Namespace = None) -> Any:
+        """The value, or None."""
+        partition = self._void if namespace is None else self._windows.get(namespace)
+        if partition is None:
+            if not self.may_have_rows(namespace):
+                return None
+            partition = self._partition(namespace)
+        if key in partition.frozen:
+            self._release(partition, (key,))
+        value = partition.entries.get(key)
+        if value is None and key not in partition.entries:
+            self._fetch(partition, {key}, set())
+            value = partition.entries.get(key)
+            self._backend.count_access()
+        return value
+
+    def put(self, key: Key, value: Any, namespace: Namespace = None) -> None:
+        """Sets the value."""
+        partition = self._void if namespace is None else self._partition(namespace)
+        if key in partition.frozen:
+            self._release(partition, (key,))
+        if key not in partition.entries and key not in partition.dirty:
+            # Windows come and go: that a key is new spares its deletion. Elsewhere a look-up would cost more.
+            if not self.may_have_rows(namespace) or (namespace is not None and not self.contains(key, namespace)):
+                partition.new.add(key)
+            self._backend.count_access(self, key, value)
+        partition.entries[key] = value
+        partition.dirty.add(key)
+        if self._backend.is_evicting and namespace is None:
+            self._recent.add(key)
+
+    def remove(self, key: Key, namespace: Namespace = None) -> None:
+        """Forgets the value."""
+        partition = self._void if namespace is None else self._windows.get(namespace)
+        if partition is None:
+            if not self.may_have_rows(namespace):
+                return
+            partition = self._partition(namespace)
+        if key in partition.frozen:
+            self._release(partition, (key,))
+        cached = key in partition.entries
+        if not cached and key not in partition.dirty and not self._knows_row(key, namespace):
+            return
+        partition.entries.pop(key, None)
+        partition.dirty.add(key)
+        self._forget_new(partition, (key,))
+        self._drop_if_empty(partition)
+
+    def _knows_row(self, key: Key, namespace: Namespace) -> bool:
+        """Whether a deletion must be written for a key that is not cached."""
+        if not self.may_have_rows(namespace):
+            return False
+        return namespace is None or self.contains(key, namespace)
+
+    def contains(self, key: Key, namespace: Namespace = None) -> bool:
+        """Whether the key has a value."""
+        partition = self._void if namespace is None else self._windows.get(namespace)
+        if partition is not None and (key in partition.entries or key in partition.dirty or key in partition.frozen):
+            return key in partition.entries
+        if not self.may_have_rows(namespace):
+            return False
+        return self._backend.store.get(self._row_key(self._partition(namespace), key)) is not None
+
+    def open_namespace(self, namespace: Namespace) -> dict[Key, Any]:
+        """All values of a namespace; those on disk are read."""
+        partition = self._partition(namespace)
+        if not self.may_have_rows(namespace):
+            if partition.frozen:
+                self._release(partition, list(partition.frozen))
+            return partition.entries
+        self._backend.settle()
+        found = {key: self.codec.decode(value) for key, _, value, _ in self.rows_of_namespace(namespace)}
+        for key in partition.dirty:
+            found.pop(key, None)
+        found.update(partition.entries)
+        return found
+
+    def _write(self, partition: Partition, keys: list[Key]) -> None:
+        store, entries, encode = self._backend.store, partition.entries, self.codec.encode
+        encoded, namespace, new = partition.encoded, partition.namespace, partition.new
+        size = added = 0
+        for group, key in zip(self._backend.key_groups.of_all(keys), keys, strict=True):
+            row_key = self.head(group) + encoded + encode_key(key)
+            if key in entries:
+                value = encode(entries[key])
+                store.put(row_key, value)
+                size += len(row_key) + len(value)
+                if key in new:
+                    new.discard(key)
+                    added += 1
+            else:
+                store.delete(row_key)
+                added -= 1
+        store.write_batch()
+        if keys:
+            self._row_bytes += (size / len(keys) - self._row_bytes) * (0.2 if self._row_bytes else 1.0)
+            self._count_rows(namespace, added)
+
+    def load(self, namespace: Namespace, keys: list[Key], values: list[Any]) -> None:
+        """Writes restored entries straight to the store."""
+        partition = Partition(namespace)
+        for key, value in zip(keys, values, strict=True):
+            self._backend.store.put(self._row_key(partition, key), self.codec.encode(value))
+        self._backend.store.write_batch()
+        self._count_rows(namespace, len(keys))
+
+    def decoded_rows(self, rows: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[Namespace, Key, Any]]:
+        """Rows of this state as (namespace, key, value), for a savepoint."""
+        for row_key, value in rows:
+            namespace, stop = decode_key(row_key, 4)
+            yield freeze_key(namespace), freeze_key(decode_key(row_key, stop)[0]), self.codec.decode(value)
+
+    def _is_expired_row(self, value: bytes, now_ms: int) -> bool:
+        from penstock.runtime.state._codecs import stamp_of
+
+        stamp = stamp_of(value)
+        return stamp is not None and self.ttl is not None and self.ttl.is_expired(stamp, now_ms)
+
+    def _clean_cached(self, looked: int, now_ms: int) -> None:
+        rule = self.ttl
+        assert rule is not None
+        for partition in self.partitions():
+            for key in [k for k, pair in islice(partition.entries.items(), looked) if rule.is_expired(pair[1], now_ms)]:
+                self.remove(key, partition.namespace)
