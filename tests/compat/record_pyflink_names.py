@@ -94,9 +94,8 @@ def parameters(node: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
     found = [arg.arg + ("=" if index >= required else "") for index, arg in enumerate(positional)]
     if arguments.vararg:
         found.append("*" + arguments.vararg.arg)
-    found += [
-        arg.arg + ("" if default is None else "=") for arg, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
-    ]
+    for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+        found.append(argument.arg + ("" if default is None else "="))
     if arguments.kwarg:
         found.append("**" + arguments.kwarg.arg)
     return found
