@@ -5,7 +5,12 @@ from pathlib import Path
 import pytest
 
 from penstock.errors import ConfigurationError
-from penstock.memory._container_limit import check_container, find_container_limit, find_memory_group
+from penstock.memory._container_limit import (
+    check_container,
+    find_container_limit,
+    find_memory_group,
+    heap_limit_in_container,
+)
 from penstock.memory._limit_errors import ContainerLimitError
 
 GIB = 1 << 30
@@ -150,6 +155,13 @@ def test_a_plan_far_below_the_container_gets_a_hint(tmp_path: Path) -> None:
     assert hint is not None
     assert "4096m" in hint
     assert check_container(3 * GIB, root=root) is None
+
+
+def test_the_heap_that_fits_a_container() -> None:
+    mib = 1 << 20
+    assert heap_limit_in_container(192 * mib, 2 * GIB, 30 * mib) == 2 * GIB - 222 * mib - 2 * GIB // 10
+    assert heap_limit_in_container(192 * mib, 512 * mib, 30 * mib) == (512 - 192 - 30 - 64) * mib
+    assert heap_limit_in_container(192 * mib, 340 * mib, 30 * mib) is None
 
 
 def test_without_a_container_the_machine_is_looked_at(tmp_path: Path) -> None:

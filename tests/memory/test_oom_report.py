@@ -16,7 +16,7 @@ from penstock.memory._heap_failure import HeapFailure, TaskHeapError
 from penstock.memory._ledger import FigureKind, Ledger
 from penstock.memory._limit_errors import InsufficientNetworkBuffersError, ManagedMemoryExhaustedError
 from penstock.memory._memory_failure import MemoryFailure, StateFigure
-from penstock.memory._oom_report import REPORT_KIND, ReportContext, witness_of_call, write_oom_report
+from penstock.memory._oom_report import REPORT_KIND, ReportContext, witness_of_failure, write_oom_report
 
 MIB = 1 << 20
 
@@ -71,6 +71,14 @@ def test_causes_are_followed_and_other_errors_are_not_about_memory() -> None:
     assert MemoryFailure.of(ValueError("no")) is None
 
 
+def failing_call() -> BaseException:
+    local_hoard = list(range(40_000))
+    try:
+        raise MemoryError(len(local_hoard))
+    except MemoryError as error:
+        return error
+
+
 def a_ledger() -> Ledger:
     ledger = Ledger()
     ledger.register("heap", lambda: 190 * MIB, FigureKind.ENFORCED, budget_bytes=200 * MIB)
@@ -84,7 +92,7 @@ def test_a_report_has_all_sections_and_a_readable_twin(tmp_path: Path) -> None:
         policy.freeze()
         failure = MemoryFailure.of(heap_error(freed_bytes=50 * MIB), operator="Sum", subtask=0)
         assert failure is not None
-        local_hoard = list(range(40_000))
+        dropped: list[int] = []
         context = ReportContext(
             job="totals",
             configuration={"taskmanager.memory.task.heap.size": "72m"},
@@ -96,20 +104,19 @@ def test_a_report_has_all_sections_and_a_readable_twin(tmp_path: Path) -> None:
             ],
             roots=[("state 'count' of Sum (1/2)", table)],
             garbage=policy.statistics(),
-            witness=witness_of_call(),
+            witness=witness_of_failure(failing_call()),
         )
-        dropped: list[int] = []
         report = write_oom_report(
-            str(tmp_path / "reports"), failure, a_ledger(), context, drop=lambda: dropped.append(len(local_hoard))
+            str(tmp_path / "reports"), failure, a_ledger(), context, drop=lambda: dropped.append(1)
         )
-        assert dropped == [40_000]
+        assert dropped == [1]
     content = json.loads(Path(report.json_path).read_text())
     assert content["kind"] == REPORT_KIND
     assert os.path.basename(report.json_path).startswith(f"oom-{os.getpid()}-")
     assert content["failure"]["operator"] == "Sum"
     assert [state["descriptor"] for state in content["states"]] == ["count", "small", "count"]
     assert "state 'count' of Sum (1/2)" in [figure["path"] for figure in content["heap"]["containers"]]
-    assert any(figure["path"].startswith("local_hoard in") for figure in content["call"]["containers"])
+    assert any(figure["path"].startswith("local_hoard in failing_call()") for figure in content["call"]["containers"])
     assert content["ledger"]["entries"][0]["used_bytes"] == 190 * MIB
     assert content["ledger"]["entries"][1]["used_bytes"] is None
     assert content["configuration"] == {"taskmanager.memory.task.heap.size": "72m"}
@@ -190,3 +197,40 @@ def test_it_works_at_the_limit_out_of_the_reserve(tmp_path: Path) -> None:
     (largest, *_) = content["heap"]["containers"]
     assert largest["path"] == "state 'count'"
     assert largest["deep_bytes"] > 60 * MIB
+
+
+# The list that grows is a local variable: the report names it, though its frame is gone when the report is written.
+WITNESSED = """
+import sys
+from penstock.memory._call_witness import CallWitness
+from penstock.memory._heap_failure import TaskHeapError
+from penstock.memory._heap_guard import install_heap_guard
+from penstock.memory._heap_limits import HeapLimits
+guard = install_heap_guard(HeapLimits.of(120 << 20))
+if guard.mode != "enforced":
+    sys.exit(77)
+witness = CallWitness(guard)
+def hoard():
+    rows = []
+    while True:
+        rows.append(str(len(rows)) * 10)
+try:
+    guard.call(guard.open_slot("Sum (1/2)"), hoard)
+except TaskHeapError as error:
+    freed = error.failure.freed_bytes
+assert freed > 40 << 20, freed
+census = witness.take()
+assert witness.take() is None
+(figure, *_) = census.containers
+assert figure.path.startswith("rows in hoard() (<string>:"), figure
+assert figure.deep_bytes > 40 << 20, figure
+witness.close()
+guard.close()
+"""
+
+
+def test_what_a_call_held_is_noted_before_it_is_dropped() -> None:
+    done = subprocess.run([sys.executable, "-c", WITNESSED], capture_output=True, text=True, timeout=100, check=False)
+    if done.returncode == 77:
+        pytest.skip("the heap cannot be metered here")
+    assert done.returncode == 0, done.stderr

@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from penstock.memory._allocator import allocator_environment as allocator_environment
     from penstock.memory._allocator import limit_arenas as limit_arenas
+    from penstock.memory._call_witness import CallWitness as CallWitness
     from penstock.memory._components import register_allocator as register_allocator
     from penstock.memory._components import register_code as register_code
     from penstock.memory._components import register_heap as register_heap
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from penstock.memory._components import register_off_heap as register_off_heap
     from penstock.memory._container_limit import check_container as check_container
     from penstock.memory._container_limit import find_container_limit as find_container_limit
+    from penstock.memory._container_limit import heap_limit_in_container as heap_limit_in_container
     from penstock.memory._credit_gate import CreditGate as CreditGate
     from penstock.memory._explain import Derivation as Derivation
     from penstock.memory._explain import derivations_of as derivations_of
@@ -81,7 +83,7 @@ if TYPE_CHECKING:
     from penstock.memory._oom_report import REPORT_KIND as REPORT_KIND
     from penstock.memory._oom_report import OomReport as OomReport
     from penstock.memory._oom_report import ReportContext as ReportContext
-    from penstock.memory._oom_report import witness_of_call as witness_of_call
+    from penstock.memory._oom_report import witness_of_failure as witness_of_failure
     from penstock.memory._oom_report import write_oom_report as write_oom_report
     from penstock.memory._plans import JobManagerPlan as JobManagerPlan
     from penstock.memory._plans import LocalPlan as LocalPlan
@@ -111,6 +113,7 @@ _MODULE_OF = {
     "BufferPoolClosedError": "_limit_errors",
     "BufferRequestTimeoutError": "_limit_errors",
     "COMPONENT_NAMES": "_model_errors",
+    "CallWitness": "_call_witness",
     "ContainerLimitError": "_limit_errors",
     "CreditGate": "_credit_gate",
     "DataLimit": "_process_limit",
@@ -175,6 +178,7 @@ _MODULE_OF = {
     "describe_backstop": "_process_limit",
     "find_container_limit": "_container_limit",
     "idle_mapped_bytes": "_process_limit",
+    "heap_limit_in_container": "_container_limit",
     "install_heap_guard": "_heap_guard",
     "ledger_table": "_ledger_table",
     "limit_arenas": "_allocator",
@@ -198,7 +202,7 @@ _MODULE_OF = {
     "resident_memory": "_process_memory",
     "short_size": "_ledger_table",
     "state_backend_uses_managed_memory": "_managed_shares",
-    "witness_of_call": "_oom_report",
+    "witness_of_failure": "_oom_report",
     "write_oom_report": "_oom_report",
 }
 """Public name -> its module. A new public name adds a line here and, for the type checker, an import above."""

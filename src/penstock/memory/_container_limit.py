@@ -8,13 +8,22 @@ from pathlib import Path
 from penstock.conf import MemorySize
 from penstock.memory._limit_errors import ContainerLimitError
 
-__all__ = ["ContainerLimit", "MemoryGroup", "check_container", "find_container_limit", "find_memory_group"]
+__all__ = [
+    "ContainerLimit",
+    "MemoryGroup",
+    "check_container",
+    "find_container_limit",
+    "find_memory_group",
+    "heap_limit_in_container",
+]
 
 # cgroup v1 says "no limit" with the largest multiple of the page size below 2^63.
 _NO_LIMIT_BYTES = 1 << 62
 _MIB = 1 << 20
 # Below this share of the container the plan leaves most of what is paid for unused.
 _HINT_BELOW_FRACTION = 0.5
+_SPARE_MIN_BYTES = 64 * _MIB
+_HEAP_MIN_BYTES = 64 * _MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +155,25 @@ def check_container(
             f"use all."
         )
     return None
+
+
+def heap_limit_in_container(other_budgets_bytes: int, container_bytes: int, resident_file_bytes: int) -> int | None:
+    """The heap that fits a container when the plan sets none: a local run in a container would else be killed by it.
+
+    What the container has, less all other budgets, code, and a tenth (at least 64 MiB) for native memory without a
+    budget.
+
+    Args:
+        other_budgets_bytes: managed and network memory, and whatever else the plan sets aside.
+        container_bytes: the container's limit.
+        resident_file_bytes: code and mapped files of this process.
+
+    Returns:
+        Bytes; None where less than 64 MiB would be left, too little to hold a program to.
+    """
+    spare_bytes = max(_SPARE_MIN_BYTES, container_bytes // 10)
+    heap_bytes = container_bytes - other_budgets_bytes - resident_file_bytes - spare_bytes
+    return heap_bytes if heap_bytes >= _HEAP_MIN_BYTES else None
 
 
 def _locate(mount_line: str, version: int, path: str, root: Path) -> MemoryGroup | None:

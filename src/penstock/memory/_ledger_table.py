@@ -7,6 +7,7 @@ from penstock.memory._ledger import LedgerEntry, LedgerSnapshot
 __all__ = ["ledger_table", "short_size"]
 
 _HEADER = ("component", "budget", "used", "peak", "of budget", "figure")
+_ORDER = ("heap", "off-heap", "managed", "network", "metaspace", "overhead")
 _UNITS = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 
 
@@ -21,7 +22,7 @@ def short_size(size_bytes: int) -> str:
 def ledger_table(snapshot: LedgerSnapshot) -> str:
     """One line a component, its parts indented below it, then the process and what is unattributed."""
     rows: list[tuple[str, ...]] = [_HEADER]
-    whole = [entry for entry in snapshot.entries if entry.within is None]
+    whole = sorted((entry for entry in snapshot.entries if entry.within is None), key=_place)
     for entry in whole:
         rows.append(_row(entry, ""))
         rows += [
@@ -36,6 +37,12 @@ def ledger_table(snapshot: LedgerSnapshot) -> str:
         rows.append(("process (PSS)", "", short_size(snapshot.pss_bytes), "", "", "sampled"))
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER))]
     return "\n".join(_line(row, widths) for row in rows)
+
+
+def _place(entry: LedgerEntry) -> tuple[int, int]:
+    """The model's order; other components after it, as they were registered."""
+    known = _ORDER.index(entry.component) if entry.component in _ORDER else len(_ORDER)
+    return known, -1 if entry.slot is None else entry.slot
 
 
 def _row(entry: LedgerEntry, indent: str) -> tuple[str, ...]:

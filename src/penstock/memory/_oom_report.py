@@ -14,7 +14,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -28,12 +28,13 @@ from penstock.memory._oom_report_text import report_text
 from penstock.memory._process_memory import peak_resident_bytes
 from penstock.memory._tracked_objects import count_tracked_objects, holder_path
 
-__all__ = ["REPORT_KIND", "OomReport", "ReportContext", "witness_of_call", "write_oom_report"]
+__all__ = ["REPORT_KIND", "OomReport", "ReportContext", "witness_of_failure", "write_oom_report"]
 
 REPORT_KIND = "penstock-oom-report"
 REPORT_VERSION = 1
 DEFAULT_TIMEOUT_S = 10.0
 DEFAULT_ALLOWANCE_BYTES = 2 << 20
+_FRAMES_MAX = 100
 # Of the time: looking down from the roots, counting everything, looking for holders.
 _CENSUS_SHARE, _COUNT_SHARE = 0.4, 0.3
 
@@ -131,9 +132,20 @@ def write_oom_report(
     return _write(Path(directory), content)
 
 
-def witness_of_call(timeout_s: float = 1.0, visited_max: int = 5000) -> HeapCensus:
-    """A census of the calling thread's local variables, for the moment a limit strikes and the frames still stand."""
-    return take_census(frame_roots(_frames(sys._getframe(1))), timeout_s=timeout_s, visited_max=visited_max)
+def witness_of_failure(error: BaseException, timeout_s: float = 1.0, visited_max: int = 5000) -> HeapCensus:
+    """A census of the local variables of the frames an exception came through, innermost first; its traceback stays.
+
+    Args:
+        error: what was caught, with its traceback.
+        timeout_s: how long it may look.
+        visited_max: how many objects it may look at, about 100 bytes each.
+    """
+    frames: list[FrameType] = []
+    trace = error.__traceback__
+    while trace is not None:
+        frames.append(trace.tb_frame)
+        trace = trace.tb_next
+    return take_census(frame_roots(_own_frames(frames[::-1])), timeout_s=timeout_s, visited_max=visited_max)
 
 
 def _look_at_heap(context: ReportContext, timeout_s: float, allowance_bytes: int) -> dict[str, Any]:
@@ -205,21 +217,23 @@ def _section(build: Callable[[], Any]) -> Any:
         return {"error": f"{type(error).__name__}: {error}"}
 
 
-def _frames(frame: FrameType | None) -> list[FrameType]:
-    """A frame and those below it, without Penstock's own."""
+def _own_frames(frames: Iterable[FrameType]) -> list[FrameType]:
+    """The program's frames, without Penstock's."""
     package = os.path.dirname(os.path.dirname(__file__)) + os.sep
-    found: list[FrameType] = []
-    while frame is not None and len(found) < 100:
-        if not frame.f_code.co_filename.startswith((package, "<penstock")):
-            found.append(frame)
+    own = (frame for frame in frames if not frame.f_code.co_filename.startswith((package, "<penstock")))
+    return list(itertools.islice(own, _FRAMES_MAX))
+
+
+def _stack(frame: FrameType | None) -> Iterator[FrameType]:
+    while frame is not None:
+        yield frame
         frame = frame.f_back
-    return found
 
 
 def _other_frames() -> Iterable[tuple[str, Any]]:
     """The local variables of all threads' frames."""
     for frame in sys._current_frames().values():
-        yield from frame_roots(_frames(frame))
+        yield from frame_roots(_own_frames(_stack(frame)))
 
 
 def _write(directory: Path, content: dict[str, Any]) -> OomReport:

@@ -133,7 +133,7 @@ def _keyed_state(case: _Case) -> Cause | None:
     states = case.report.get("states") or ()
     if not isinstance(states, list):
         return None
-    on_heap = [state for state in states if state["backend"] == "hashmap" and state["size_bytes"]]
+    on_heap = [state for state in states if "rocksdb" not in state["backend"] and state["size_bytes"]]
     total = sum(state["size_bytes"] for state in on_heap)
     if total < _DOMINANT_FRACTION * case.used_bytes:
         return None
