@@ -76,8 +76,16 @@ def plan_picture() -> str:
     return render(planned(Configuration.from_mapping(values), "taskmanager"), "svg") + "\n"
 
 
+def compatibility_page() -> str:
+    """`compatibility.md`: how each public name of PyFlink's DataStream API stands."""
+    from penstock.compat import compatibility_table
+
+    return compatibility_table()
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "options.md": options_page,
+    "compatibility.md": compatibility_page,
     "images/taskmanager-4g.svg": plan_picture,
 }
 """Path in the documentation folder -> what generates it. A further page adds a line."""
