@@ -24,6 +24,8 @@ from penstock.runtime._task_settings import Lifecycle, TaskSettings
 from penstock.runtime.sort import ExternalSorter
 from penstock.runtime.state import BackendContext, HashMapBackend
 
+METERS_EVERY_MS = 5000
+
 __all__ = ["Attempt", "InProcessAttempt", "JobFacts", "deployment_settings"]
 
 
@@ -70,6 +72,9 @@ class Attempt(Protocol):
     def checkpoint_aborted(self, checkpoint_id: int) -> None:
         """A checkpoint was given up."""
 
+    def periodic(self, now_ms: int) -> int:
+        """Called now and then; returns when it wants to be called again, epoch ms."""
+
     def stop(self) -> None:
         """Ends the attempt; whatever still runs is cancelled."""
 
@@ -99,6 +104,11 @@ class InProcessAttempt:
     def tasks(self) -> list[Task]:
         """In topological order."""
         return self._deployment.tasks
+
+    def periodic(self, now_ms: int) -> int:
+        """Moves the rates of meters on; returns when it wants to be called again."""
+        self._deployment.metrics.update(now_ms)
+        return now_ms + METERS_EVERY_MS
 
     def ports(self) -> Mapping[TaskKey, TaskPort]:
         """The tasks, for the coordinator."""

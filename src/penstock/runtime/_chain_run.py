@@ -84,14 +84,16 @@ class ChainRun:
         select = self.head.key_of[index]
         assert select is not None
         key_of = typed_key_selector(select, self.head.key_types[index])
-        keys = []
-        for value in batch.values:
-            try:
-                keys.append(key_of(value))
-            except Exception as error:
-                failure = RecordFailure(f"{self.head.name} (key selector)", value, error)
-                raise self.failure(failure) from None
-        return keys
+        try:
+            return list(map(key_of, batch.values))
+        except Exception:
+            for value in batch.values:
+                try:
+                    key_of(value)
+                except Exception as error:
+                    failure = RecordFailure(f"{self.head.name} (key selector)", value, error)
+                    raise self.failure(failure) from None
+            raise
 
     def _whole_batch(self, batch: Batch) -> Iterator[bool]:
         """Operators that take a batch at once (windows whose parts are all known)."""

@@ -235,10 +235,11 @@ class LocalJob:
         coordinator.on_abort = attempt.checkpoint_aborted
         self._running = attempt
         coordinator.start(attempt.ports())
-        scheduler.periodic = coordinator.periodic
+        periodic = [coordinator.periodic, attempt.periodic]
         if current_process() is not None and isinstance(attempt, InProcessAttempt) and wants_progress(self._conf):
-            self._progress = progress = Progress(self.name, lambda: attempt.tasks, self._clock)
-            scheduler.periodic = lambda now: min(coordinator.periodic(now), progress.update(now))
+            self._progress = Progress(self.name, lambda: attempt.tasks, self._clock)
+            periodic.append(self._progress.update)
+        scheduler.periodic = lambda now: min([call(now) for call in periodic])
 
     def _checkpoint_completed(self, barrier: Barrier) -> None:
         assert self._running is not None

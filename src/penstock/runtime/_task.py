@@ -420,7 +420,7 @@ class Task:
             yield True
         yield from self.chain.fire(self.head, MAX_WATERMARK)
         for service in self.timers.get(self.head.id, ()):
-            service.current_watermark = NO_TIMESTAMP
+            yield from self.chain.results(self.head, service.end_key())
         self.backend.clear()
 
     # -- end, checkpoints, failures --------------------------------------------------------------

@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 from penstock.conf import ExecutionOptions
 from penstock.errors import InvariantError, JobError, PenstockError
 from penstock.graph import ExecutionGraph
-from penstock.runtime._attempt import JobFacts, deployment_settings
+from penstock.runtime._attempt import METERS_EVERY_MS, JobFacts, deployment_settings
 from penstock.runtime._channels import Channel
 from penstock.runtime._deployment import Deployment
 from penstock.runtime._elements import Barrier
@@ -154,6 +154,7 @@ class WorkerProcess:
 
     def run(self) -> None:
         """Runs the worker's tasks to their end."""
+        self._scheduler.periodic = self._update_meters
         for task in self._deployment.tasks:
             self._scheduler.add(task)
         while self._scheduler.has_tasks:
@@ -170,6 +171,10 @@ class WorkerProcess:
         # Peers may still return credits: the sockets stay open until the job's process ends this one.
         while True:
             self._scheduler.step()
+
+    def _update_meters(self, now_ms: int) -> int:
+        self._deployment.metrics.update(now_ms)
+        return now_ms + METERS_EVERY_MS
 
     def fail(self, error: BaseException) -> None:
         """Tells the job's process what went wrong."""
