@@ -222,7 +222,7 @@ class KeyedStream(DataStream):
         """Raises: a keyed stream is partitioned by its key."""
         raise Exception(PARTITIONING)
 
-    def broadcast(self, *args: Any) -> NoReturn:  # type: ignore[override]
+    def broadcast(self, *args: Any) -> NoReturn:
         """Raises: a keyed stream is partitioned by its key."""
         raise Exception(PARTITIONING)
 
