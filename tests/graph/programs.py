@@ -8,8 +8,8 @@ from penstock.datastream._transformations import (
     FilterSpec,
     InputEdge,
     MapSpec,
-    PartitioningKind,
     Partitioning,
+    PartitioningKind,
     PrintSpec,
     ReduceSpec,
     SourceSpec,
@@ -23,7 +23,9 @@ def source(name: str = "numbers", **settings: Any) -> Transformation:
     return Transformation(name, SourceSpec(NumberSequenceSource(1, 10)), **settings)
 
 
-def mapped(*inputs: Transformation, name: str = "Map", kind: PartitioningKind | None = None, **settings: Any) -> Transformation:
+def mapped(
+    *inputs: Transformation, name: str = "Map", kind: PartitioningKind | None = None, **settings: Any
+) -> Transformation:
     partitioning = None if kind is None else Partitioning(kind)
     edges = tuple(InputEdge(one, partitioning) for one in inputs)
     return Transformation(name, MapSpec(UserFunction(lambda x: x)), (edges,), (None,), **settings)

@@ -30,7 +30,9 @@ def environment(parallelism: int = 1, **options: Any) -> StreamExecutionEnvironm
 
 
 def numbers(env: StreamExecutionEnvironment, count: int) -> Any:
-    return env.from_source(NumberSequenceSource(0, count - 1), WatermarkStrategy.no_watermarks(), "numbers", Types.LONG())
+    return env.from_source(
+        NumberSequenceSource(0, count - 1), WatermarkStrategy.no_watermarks(), "numbers", Types.LONG()
+    )
 
 
 def collected(stream: Any) -> list[Any]:
@@ -43,7 +45,9 @@ def collected(stream: Any) -> list[Any]:
 def test_a_keyed_sum_is_the_same_everywhere(target: str, parallelism: int) -> None:
     env = environment(parallelism, **{"execution.target": target})
     env.set_runtime_mode(RuntimeExecutionMode.BATCH)
-    sums = numbers(env, 20_000).map(lambda x: (x % 7, x)).key_by(lambda p: p[0]).reduce(lambda a, b: (a[0], a[1] + b[1]))
+    sums = (
+        numbers(env, 20_000).map(lambda x: (x % 7, x)).key_by(lambda p: p[0]).reduce(lambda a, b: (a[0], a[1] + b[1]))
+    )
     expected = {key: sum(range(key, 20_000, 7)) for key in range(7)}
     assert dict(collected(sums.map(lambda p: p))) == expected
 

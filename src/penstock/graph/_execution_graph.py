@@ -27,15 +27,9 @@ class ExecutionState(Enum):
 
 
 _NEXT: dict[ExecutionState, frozenset[ExecutionState]] = {
-    ExecutionState.CREATED: frozenset(
-        {ExecutionState.INITIALIZING, ExecutionState.CANCELED, ExecutionState.FAILED}
-    ),
-    ExecutionState.INITIALIZING: frozenset(
-        {ExecutionState.RUNNING, ExecutionState.CANCELED, ExecutionState.FAILED}
-    ),
-    ExecutionState.RUNNING: frozenset(
-        {ExecutionState.FINISHED, ExecutionState.CANCELED, ExecutionState.FAILED}
-    ),
+    ExecutionState.CREATED: frozenset({ExecutionState.INITIALIZING, ExecutionState.CANCELED, ExecutionState.FAILED}),
+    ExecutionState.INITIALIZING: frozenset({ExecutionState.RUNNING, ExecutionState.CANCELED, ExecutionState.FAILED}),
+    ExecutionState.RUNNING: frozenset({ExecutionState.FINISHED, ExecutionState.CANCELED, ExecutionState.FAILED}),
     ExecutionState.FINISHED: frozenset(),
     ExecutionState.CANCELED: frozenset(),
     ExecutionState.FAILED: frozenset(),

@@ -47,13 +47,9 @@ def _entry(
 ) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "id": node_id,
-        "type": contents
-        if pact == "Operator"
-        else f"{'Source' if pact == 'Data Source' else 'Sink'}: {contents}",
+        "type": contents if pact == "Operator" else f"{'Source' if pact == 'Data Source' else 'Sink'}: {contents}",
         "pact": pact,
-        "contents": contents
-        if pact == "Operator"
-        else f"{'Source' if pact == 'Data Source' else 'Sink'}: {contents}",
+        "contents": contents if pact == "Operator" else f"{'Source' if pact == 'Data Source' else 'Sink'}: {contents}",
         "parallelism": parallelism,
     }
     if predecessors:

@@ -139,7 +139,7 @@ class ChainRun:
             if not isinstance(output, SinkOutput):
                 try:
                     output.flush()
-                except Exception:  # noqa: BLE001 - the first error is the one to report
+                except Exception:
                     return
 
     def fold(self, parts: Iterable[Part]) -> Iterator[Timed]:

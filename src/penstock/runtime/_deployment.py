@@ -66,11 +66,11 @@ __all__ = ["Deployment", "DeploymentSettings"]
 REDUCE_STATE = "_op_state"
 
 
-def _no_exchange(worker: int, number: int, input_index: int) -> Channel:
+def _no_exchange(worker: int, number: int, _: int) -> Channel:
     raise InvariantError(f"channel {number} leads to worker {worker}, but the job runs in one process")
 
 
-def _no_stage(node_id: int, subtask_index: int) -> ResultStage:
+def _no_stage(node_id: int, _: int) -> ResultStage:
     raise InvariantError(f"nobody reads the results of node {node_id}")
 
 

@@ -36,7 +36,7 @@ class LocalJobHandle:
     def _run(self) -> None:
         try:
             self._job.wait()
-        except Exception:  # noqa: BLE001 - kept in the job, raised by whoever asks for the result
+        except Exception:
             return
 
     @property

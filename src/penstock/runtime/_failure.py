@@ -60,7 +60,7 @@ def describe_record(record: Any) -> str:
     """A bounded repr; a repr that fails is said so."""
     try:
         text = repr(record)
-    except Exception as error:  # noqa: BLE001 - a record's repr is user code
+    except Exception as error:
         return f"<{type(record).__name__} whose repr failed: {type(error).__name__}>"
     return text if len(text) <= RECORD_TEXT_MAX else f"{text[:RECORD_TEXT_MAX]}… ({len(text)} characters)"
 

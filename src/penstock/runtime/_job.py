@@ -193,7 +193,7 @@ class LocalJob:
                 self._complete()
         except JobCancelledError as error:
             self._end(JobStatus.CANCELED, _let_go(error))
-        except Exception as error:  # noqa: BLE001 - kept, and raised by whoever asks for the result
+        except Exception as error:
             self._end(JobStatus.FAILED, _let_go(error))
         except BaseException:
             self._end(JobStatus.CANCELED, JobCancelledError(f"Job '{self.name}' was interrupted."))
@@ -206,7 +206,7 @@ class LocalJob:
             raise JobCancelledError(f"Job '{self.name}' ({self.job_id}) was cancelled.")
         try:
             self._scheduler.step()
-        except Exception as error:  # noqa: BLE001 - whatever failed the task, the restart strategy decides
+        except Exception as error:
             self._recover(error)
 
     def _is_active(self) -> bool:

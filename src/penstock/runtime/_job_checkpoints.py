@@ -131,7 +131,8 @@ class JobCheckpoints:
 
     def _check_fit(self) -> None:
         content = self._content
-        assert content is not None and self._view is not None
+        assert content is not None
+        assert self._view is not None
         known = {
             operator.node.operator_id: vertex.max_parallelism
             for vertex in self._graph.vertices.values()

@@ -143,7 +143,7 @@ class _Gauge(Metric):
         """The value now; None when the user's function fails."""
         try:
             return self._read()
-        except Exception as error:  # noqa: BLE001 - a gauge must not take its reader down
+        except Exception as error:
             logger.warning("A gauge could not be read: %r", error)
             return None
 

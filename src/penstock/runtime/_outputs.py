@@ -103,7 +103,7 @@ def _first_refused(coerce: Callable[[Any], Any], batch: Sequence[Any]) -> Any:
     for value in batch:
         try:
             coerce(value)
-        except Exception:  # noqa: BLE001 - only to find the record that was refused a moment ago
+        except Exception:
             return value
     return None
 

@@ -108,20 +108,19 @@ class ProcessMemory:
         Raises:
             ContainerLimitError: the plan exceeds the container.
         """
-        global _current  # noqa: PLW0603 - one a process
+        global _current
         if isinstance(self.plan, TaskManagerPlan):
             total = self.plan.total_process_bytes
             hint = check_container(total)
             if hint is not None:
-                print(f"penstock: {hint}", file=sys.stderr)
+                sys.stderr.write(f"penstock: {hint}\n")
             self._data_limit = DataLimit(data_limit_bytes(total, idle_mapped_bytes=idle_mapped_bytes()))
             self._data_limit.__enter__()
         limit_arenas()
         self._open(heap_limit_bytes(self.plan))
         if self.guard.limits is not None and self.guard.mode != "enforced":
-            print(
-                f"penstock: the heap limit is held by polling and the process limit alone: {self.guard.reason}.",
-                file=sys.stderr,
+            sys.stderr.write(
+                f"penstock: the heap limit is held by polling and the process limit alone: {self.guard.reason}.\n"
             )
         if self._log_path is not None:
             interval_ms = self._conf.get(RuntimeOptions.MEMORY_LOG_INTERVAL)
@@ -167,7 +166,7 @@ class ProcessMemory:
 
     def close(self) -> None:
         """Gives the process back as it was."""
-        global _current  # noqa: PLW0603 - one a process
+        global _current
         _current = None
         if self._log is not None:
             self._log.close()
@@ -247,9 +246,9 @@ class ProcessMemory:
                     self.report_directory, failure, self.ledger, context, timeout_s=timeout_ms / 1000
                 )
         except OSError as failed:
-            print(f"penstock: no report could be written: {failed}.", file=sys.stderr)
+            sys.stderr.write(f"penstock: no report could be written: {failed}.\n")
             return
-        print(f"penstock: report: {report.text_path} (penstock diagnose {report.json_path})", file=sys.stderr)
+        sys.stderr.write(f"penstock: report: {report.text_path} (penstock diagnose {report.json_path})\n")
 
     def job_failed(self) -> None:
         """After a task failed at the heap's limit: what it held is let go, and given back to the system."""

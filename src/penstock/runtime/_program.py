@@ -118,7 +118,7 @@ def _run_main(options: ProgramOptions, code: types.CodeType, memory: ProcessMemo
         return _exit_code(error)
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # noqa: BLE001 - the program's own error is shown as Python would show it
+    except BaseException as error:
         sys.stdout.flush()
         sys.stderr.write(format_user_traceback(error))
         return 1

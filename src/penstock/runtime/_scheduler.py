@@ -67,7 +67,7 @@ class _Slot:
         self.queued = False
 
 
-def _next(task: Runnable, life: Iterator[bool]) -> bool:
+def _next(_: Runnable, life: Iterator[bool]) -> bool:
     return next(life)
 
 

@@ -191,7 +191,7 @@ class Task:
         for release in resources:
             try:
                 release()
-            except Exception as error:  # noqa: BLE001 - collected: the others must be released as well
+            except Exception as error:
                 first = first or error
         if first is not None and state is ExecutionState.FINISHED:
             raise self.chain.failure(first) from first

@@ -253,9 +253,9 @@ def run_worker(
         worker = WorkerProcess(facts, attempt, index, control, peers, print_lock)
         try:
             worker.run()
-        except BaseException as error:  # noqa: BLE001 - whatever it was, the job's process is to know
+        except BaseException as error:
             worker.fail(error)
-    except BaseException:  # noqa: BLE001 - nobody is left to tell but standard error
+    except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:
         sys.stdout.flush()
@@ -275,7 +275,7 @@ def _portable(error: BaseException) -> BaseException:
     if isinstance(error, PenstockError):
         try:
             pickle.loads(dumps(error))
-        except Exception:  # noqa: BLE001 - a field that does not pickle
+        except Exception:
             return JobError(str(error))
         return error
     return JobError(f"{type(error).__name__}: {error}")
