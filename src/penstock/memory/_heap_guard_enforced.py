@@ -56,8 +56,7 @@ class EnforcedHeapGuard(HeapGuard):
     ) -> None:
         super().__init__(limits, remedy)
         self._native = native
-        self._alarm_ended = threading.Event()
-        self._alarm_ended.set()
+        self._listener: threading.Thread | None = None
         # Bound here, past the abstract methods, so that a call costs what the C function costs.
         self.used = native.used  # type: ignore[method-assign] # see above
         self.peak = native.peak  # type: ignore[method-assign]
@@ -160,13 +159,14 @@ class EnforcedHeapGuard(HeapGuard):
         self._native.set_alarm(None)
         self._native.configure(-1, 0, -1, -1, 10.0, self.remedy, "")
         self._native.ring()
-        self._alarm_ended.wait(5)
+        if self._listener is not None and self._listener is not threading.current_thread():
+            self._listener.join(5)
         self._native.uninstall()
         _forget(self)
 
     def after_fork(self) -> None:
         """See `HeapGuard.after_fork`."""
-        self._alarm_ended.set()
+        self._listener = None
         self._native.after_fork()
 
     def _begin_recovery(self) -> int:
@@ -180,17 +180,19 @@ class EnforcedHeapGuard(HeapGuard):
         return None if last is None else HeapIncident(*last)
 
     def _watch(self) -> None:
-        self._native.set_alarm(self._alarm_loop)
+        self._native.set_alarm(self._start_listener)
 
-    def _alarm_loop(self) -> None:
-        """Runs on the thread that the first alarm started, until the guard is closed."""
-        self._alarm_ended.clear()
-        try:
-            while not self._closed:
-                if self._native.wait(_CHECK_INTERVAL_MS):
-                    if not self._closed:
-                        self._ring_alarms()
-                elif not self._closed:
-                    self.check()
-        finally:
-            self._alarm_ended.set()
+    def _start_listener(self) -> None:
+        """On the first alarm, on a thread that Python does not know."""
+        if not self._closed:
+            self._listener = threading.Thread(target=self._listen, name="penstock heap guard", daemon=True)
+            self._listener.start()
+
+    def _listen(self) -> None:
+        self.mark_system(True)
+        while not self._closed:
+            if self._native.wait(_CHECK_INTERVAL_MS):
+                if not self._closed:
+                    self._ring_alarms()
+            elif not self._closed:
+                self.check()

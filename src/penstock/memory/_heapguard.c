@@ -62,6 +62,12 @@ static PyObject *install(PyObject *module, PyObject *args) {
     if (heap.statm_fd < 0 || heap.event_fd < 0) {
         return PyUnicode_FromString("/proc/self/statm or an eventfd cannot be opened");
     }
+    relaxed_store(&heap.soft_crossings, 0);
+    relaxed_store(&heap.hard_crossings, 0);
+    relaxed_store(&heap.raised_count, 0);
+    relaxed_store(&heap.overrun_count, 0);
+    relaxed_store(&heap.refused_count, 0);
+    relaxed_store(&heap.trim_count, 0);
     heap.baseline = resident_anonymous();
     relaxed_store(&heap.used, heap.baseline);
     relaxed_store(&heap.peak, heap.baseline);
@@ -245,7 +251,8 @@ static PyObject *ring_alarm(PyObject *module, PyObject *unused) {
     Py_RETURN_NONE;
 }
 
-/* The thread that the first crossing of a soft limit starts: programs that stay away from their limit get no thread. */
+/* A thread that the first crossing of a soft limit starts, to start the one that waits for the alarm from then on: programs
+ * that stay away from their limit get no thread. */
 void *alarm_main(void *unused) {
     marks.exempt = marks.home_exempt = 1;
     PyGILState_STATE gil = PyGILState_Ensure();
@@ -262,7 +269,7 @@ void *alarm_main(void *unused) {
     return unused;
 }
 
-/* set_alarm(callable or None): runs on a thread of its own from the first time the alarm rings. */
+/* set_alarm(callable or None): called once, on a foreign thread, when the alarm rings for the first time. */
 static PyObject *set_alarm(PyObject *module, PyObject *callback) {
     (void)module;
     Py_XSETREF(heap.alarm_callback, callback == Py_None ? NULL : Py_NewRef(callback));

@@ -65,7 +65,7 @@ static void return_free_blocks(int64_t growth) {
     relaxed_add(&heap.trim_count, 1);
 #endif
     int64_t stop = now_ns();
-    relaxed_store(&next_check_ns, stop + 10 * (stop - start) + 5000000);
+    relaxed_store(&next_check_ns, stop + 2 * (stop - start) + 2000000);
 }
 
 static void *raw_malloc(void *ctx, size_t size) {
@@ -260,8 +260,15 @@ static bool objects_use_arenas(void) {
     return relaxed_load(&heap.arena_requests) != before;
 }
 
-/* PYTHONMALLOC=debug (and python -X dev) puts a size, the domain's letter and guard bytes before each block. */
+extern const char *_PyMem_GetCurrentAllocatorName(void) __attribute__((weak));
+
+/* PYTHONMALLOC=debug (and python -X dev) puts a size, the domain's letter and guard bytes before each block. Where CPython
+ * does not name its allocator, the guard bytes tell. */
 static int find_debug_offset(const unsigned char *block) {
+    const char *name = _PyMem_GetCurrentAllocatorName != NULL ? _PyMem_GetCurrentAllocatorName() : NULL;
+    if (name != NULL) {
+        return strstr(name, "debug") != NULL ? 16 : 0;
+    }
     for (int i = 1; i < 8; i++) {
         if (block[-i] != 0xfd) {
             return 0;
