@@ -13,6 +13,8 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
+from penstock.compat._incidental import show_incidental_names
+
 __all__ = ["install", "is_installed", "uninstall"]
 
 ALIAS = "pyflink"
@@ -47,6 +49,7 @@ class _AliasLoader(Loader):
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         """The real module, imported if need be."""
         module = importlib.import_module(self._real_name)
+        show_incidental_names(module)
         self._real_spec = module.__spec__
         return module
 
