@@ -93,6 +93,16 @@ def test_attributes_and_slots_name_the_path() -> None:
     assert {figure.path for figure in census.containers} == {"a.history", "s.entries"}
 
 
+def test_captured_variables_name_the_path() -> None:
+    held = list(range(50_000))
+
+    def hoard(value: int) -> None:
+        held.append(value)
+
+    (figure,) = take_census([("Map (1): function", hoard)]).containers
+    assert figure.path == "Map (1): function.held"
+
+
 HOARD = [object() for _ in range(30_000)]
 
 

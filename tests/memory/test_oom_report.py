@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,10 @@ def test_every_refusal_of_memory_becomes_a_failure() -> None:
     network = MemoryFailure.of(InsufficientNetworkBuffersError("Map", 9, 5, 20, 32768), task="Map (1/2)")
     assert network is not None
     assert (network.component, network.task, network.requested_bytes) == ("network", "Map (1/2)", 9 * 32768)
+    refused = heap_error().failure
+    arrays = MemoryFailure.of(TaskHeapError(replace(refused, message="raise taskmanager.memory.task.off-heap.size")))
+    assert arrays is not None
+    assert (arrays.component, arrays.option) == ("off-heap", "taskmanager.memory.task.off-heap.size")
     plain = MemoryFailure.of(MemoryError())
     assert plain is not None
     assert plain.message

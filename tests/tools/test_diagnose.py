@@ -102,6 +102,16 @@ def test_local_variables_of_the_failed_call_are_named() -> None:
     assert found.evidence[-1] == "at job.py:12 in process"
 
 
+def test_native_memory_is_named_by_what_holds_it() -> None:
+    ledger = {"entries": [{"component": "off-heap", "peak_bytes": 127 * MIB}]}
+    refused = report(component="off-heap", used_bytes=0, limit_bytes=0, requested_bytes=MIB, ledger=ledger)
+    found = diagnose({**refused, "heap": {"types": [], "containers": [container("function.arrays", 120)]}})
+    assert found.cause == "native-memory"
+    assert "function.arrays" in found.evidence[0]
+    assert found.remedy is not None
+    assert found.remedy.changes == (("taskmanager.memory.task.off-heap.size", "32m"),)
+
+
 def test_one_large_request() -> None:
     found = diagnose(report(requested_bytes=10 * GIB))
     assert (found.cause, found.caveat) == ("large-request", "")

@@ -312,7 +312,7 @@ def _children(thing: Any, kind: type, named: bool, sample: int) -> tuple[int, It
         step = max(1, -(-count // sample))
         return count, (("[*]", entry) for entry in _surviving(itertools.islice(iter(thing), 0, None, step)))
     if named:
-        attributes = list(_attributes(thing, kind))
+        attributes = list(_closure(thing) if kind is types.FunctionType else _attributes(thing, kind))
         if attributes:
             return len(attributes), iter(attributes)
     referents = [referent for referent in gc.get_referents(thing) if referent is not kind]
@@ -371,6 +371,17 @@ def _attributes(thing: Any, kind: type) -> Iterator[tuple[str, Any]]:
                     yield f".{name}", member.__get__(thing)
                 except AttributeError:
                     continue
+
+
+def _closure(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
+    """The variables a function captured, and its defaults."""
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=False):
+        try:
+            yield f".{name}", cell.cell_contents
+        except ValueError:  # not bound yet
+            continue
+    yield from ((".<default>", default) for default in function.__defaults__ or ())
+    yield from ((f".{name}", value) for name, value in function.__dict__.items())
 
 
 def _short(key: Any) -> str:

@@ -144,6 +144,17 @@ def _describe_off_heap(error: BaseException) -> MemoryFailure | None:
 def _describe_heap(error: BaseException) -> MemoryFailure | None:
     failure = getattr(error, "failure", None)
     if failure is not None and hasattr(failure, "limit_bytes"):  # a TaskHeapError: the guard has all numbers
+        if OFF_HEAP_OPTION in failure.message:  # NumPy was refused: the guard's other numbers are those of the heap
+            return MemoryFailure(
+                "off-heap",
+                failure.cause,
+                failure.message,
+                task=failure.task,
+                requested_bytes=failure.request_bytes,
+                freed_bytes=failure.freed_bytes,
+                frames=tuple(failure.frames),
+                option=OFF_HEAP_OPTION,
+            )
         return MemoryFailure(
             "heap",
             failure.cause,

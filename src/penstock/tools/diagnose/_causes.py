@@ -15,6 +15,7 @@ _DOMINANT_FRACTION = 0.3
 _REQUEST_FRACTION = 0.25
 _BASELINE_FRACTION = 0.6
 _EVIDENCE_LINES = 4
+_WORTH_A_LINE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,7 @@ def cause_of_other(report: Mapping[str, Any]) -> Cause:
         "off-heap": Cause(
             "native-memory",
             "NumPy, Arrow or another native library asked for more than the plan gives native memory of user code.",
+            tuple(_container_lines(report)),
             advice=("Process the data in smaller portions, or let go of arrays earlier.",),
             grows=True,
         ),
@@ -170,7 +172,7 @@ def _one_container(case: _Case) -> Cause | None:
         f"{largest['path']}, a {largest['type_name']} of {largest['entries']:,} entries, holds "
         f"{short_size(largest['deep_bytes'])}. It belongs to the program, not to keyed state: nothing bounds it, moves "
         f"it to disk or restores it.",
-        tuple(_container_line(figure) for figure in containers[:_EVIDENCE_LINES]),
+        tuple(_container_lines(case.report)),
         (
             "Bound it (an LRU cache, a window), or keep it in keyed state with a RuntimeContext state descriptor.",
             "With 'state.backend.type: rocksdb' keyed state does not count towards the heap.",
@@ -220,8 +222,14 @@ def _container_line(figure: Mapping[str, Any]) -> str:
 
 
 def _container_lines(report: Mapping[str, Any]) -> Iterator[str]:
-    for figure in (_section(report, "heap").get("containers") or ())[:_EVIDENCE_LINES]:
-        yield _container_line(figure)
+    """The largest containers, without those inside one that is named already."""
+    named: list[str] = []
+    for figure in _section(report, "heap").get("containers") or ():
+        if figure["deep_bytes"] < _WORTH_A_LINE_BYTES or len(named) == _EVIDENCE_LINES:
+            return
+        if not figure["path"].startswith(tuple(named)):
+            named.append(figure["path"])
+            yield _container_line(figure)
 
 
 def _type_lines(report: Mapping[str, Any]) -> Iterator[str]:

@@ -16,7 +16,11 @@ from penstock.tools.diagnose._remedies import Remedy, remedy
 
 __all__ = ["Diagnosis", "Remedy", "diagnose", "load_report"]
 
-_HEAP_GROWTH_FRACTION = 0.25
+_GROWTH_FRACTION = 0.25
+_CAVEAT = (
+    "It was still growing: up to this moment the value would have sufficed, with a quarter to spare. Where what grows has "
+    "no end, no value will."
+)
 _WIDTH = 100
 
 
@@ -102,31 +106,23 @@ def _of_failure(report: Mapping[str, Any]) -> Diagnosis:
     component = failure["component"]
     task = f" in {failure['task']}" if failure["task"] else ""
     headline = f"{component.capitalize()} ran out{task}: {failure['message']}"
-    if component == "heap":
-        cause = cause_of_heap(report)
-        needed_bytes = _heap_needed(report)
-        caveat = (
-            "The heap was still growing: up to this moment it would have sufficed, with a quarter to spare. Where what "
-            "grows has no end, no value will."
-            if cause.grows
-            else ""
-        )
-    else:
+    if component in ("managed", "network"):  # what is asked for is known beforehand
         cause = cause_of_other(report)
         needed_bytes = failure["used_bytes"] + failure["requested_bytes"]
-        caveat = ""
-    return _diagnosis(report, component, headline, cause, needed_bytes, caveat)
+        return _diagnosis(report, component, headline, cause, needed_bytes, "")
+    cause = cause_of_heap(report) if component == "heap" else cause_of_other(report)
+    return _diagnosis(report, component, headline, cause, _needed(report), _CAVEAT if cause.grows else "")
 
 
-def _heap_needed(report: Mapping[str, Any]) -> int:
-    """What the heap held at its highest, the request that did not fit, and a quarter for what was to come."""
+def _needed(report: Mapping[str, Any]) -> int:
+    """What the component held at its highest, the request that did not fit, and a quarter for what was to come."""
     failure = report["failure"]
     highest = max(failure["used_bytes"], failure["limit_bytes"])
     ledger = report.get("ledger") or {}
     for entry in ledger.get("entries", ()):
-        if entry["component"] == "heap":
+        if entry["component"] == failure["component"]:
             highest = max(highest, entry["peak_bytes"])
-    return int((highest + failure["requested_bytes"]) * (1 + _HEAP_GROWTH_FRACTION))
+    return int((highest + failure["requested_bytes"]) * (1 + _GROWTH_FRACTION))
 
 
 def _of_heap_end(report: Mapping[str, Any]) -> Diagnosis:
@@ -149,7 +145,7 @@ def _of_heap_end(report: Mapping[str, Any]) -> Diagnosis:
     headline = (
         f"The process was ended by the heap guard{task} (exit code {report['exit_code']}): heap {held} of {limit}."
     )
-    needed_bytes = int((report["heap_used_bytes"] + report["request_bytes"]) * (1 + _HEAP_GROWTH_FRACTION))
+    needed_bytes = int((report["heap_used_bytes"] + report["request_bytes"]) * (1 + _GROWTH_FRACTION))
     return _diagnosis(report, "heap", headline, cause, needed_bytes, "")
 
 
@@ -160,7 +156,7 @@ def _of_process_end(report: Mapping[str, Any]) -> Diagnosis:
     limit = f", limit {short_size(min(limits))}" if limits else ""
     by = report["signal_name"] or f"exit code {report['exit_code']}"
     headline = f"The process {report['process_id']} ended ({by}): peak {peak}{limit}."
-    needed_bytes = int(max([report["peak_rss_bytes"], *limits]) * (1 + _HEAP_GROWTH_FRACTION)) if limits else 0
+    needed_bytes = int(max([report["peak_rss_bytes"], *limits]) * (1 + _GROWTH_FRACTION)) if limits else 0
     return _diagnosis(report, "process", headline, cause, needed_bytes, "")
 
 
