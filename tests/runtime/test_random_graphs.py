@@ -228,6 +228,7 @@ def test_random_programs(
     with (
         mock.patch("penstock.runtime._chain.BATCH_LIMIT", batch),
         mock.patch("penstock.runtime._pace.BATCH_LIMIT", batch),
+        stream.map(lambda e: e).execute_and_collect() as results,
     ):
         found = list(results)
     assert Counter(found) == Counter(expected)
