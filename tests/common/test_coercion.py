@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.common import Instant, Row, RowKind, Types
-from penstock.common._coercion import coercer_for, collection_coercer_for
+from penstock.common._coercion import _STRICT, _coercer, batch_coercer_for, coercer_for, collection_coercer_for
+from penstock.common._exact import exact_test
 from penstock.common.typeinfo import ExternalTypeInfo, LocalTimeTypeInfo
 
 TIME = datetime.time(1, 2, 3, 123456)
@@ -188,3 +189,71 @@ def test_a_value_of_the_type_stays_equal(pair):
     assert once == value
     assert coerce(type_info, once) == once
     assert collection_coercer_for(type_info)(value) == value
+
+
+def outcome(function, value):
+    """What a function makes of a value: a text of the result, or the class of the error."""
+    try:
+        made = function(value)
+    except Exception as error:
+        return type(error)
+    return repr(made), made.get_row_kind() if isinstance(made, Row) else None
+
+
+ANYTHING = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=2), st.decimals(), st.dates()),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.lists(inner, max_size=3).map(tuple),
+        st.lists(inner, max_size=3).map(lambda values: Row(*values)),
+        st.lists(inner, max_size=3).map(lambda values: Row(**{f"f{i}": v for i, v in enumerate(values)})),
+    ),
+    max_leaves=6,
+)
+
+
+@given(typed_values(2), ANYTHING)
+def test_the_fast_path_decides_as_the_coercer_does(pair, other):
+    type_info, value = pair
+    for each in (value, other):
+        assert outcome(coercer_for(type_info), each) == outcome(_coercer(type_info, _STRICT), each)
+
+
+@given(st.lists(st.one_of(st.tuples(st.text(max_size=2), st.integers()), ANYTHING), max_size=6))
+def test_a_batch_is_coerced_as_its_values_are(batch):
+    type_info = Types.TUPLE([Types.STRING(), Types.INT()])
+    single, whole = coercer_for(type_info), batch_coercer_for(type_info)
+    outcomes = [outcome(single, value) for value in batch]
+    if all(isinstance(each, tuple) for each in outcomes):
+        made = whole(batch)
+        assert [(repr(value), None) for value in made] == outcomes
+        assert made is not batch
+    else:
+        with pytest.raises(next(each for each in outcomes if isinstance(each, type))):
+            whole(batch)
+
+
+def test_batches_without_a_fast_path_are_coerced_too():
+    assert batch_coercer_for(None) is None
+    assert batch_coercer_for(Types.LIST(Types.INT()))([(1.5,), [2]]) == [[1], [2]]
+    assert batch_coercer_for(Types.ROW([Types.INT()]))([Row(1), Row(f0=2.5)]) == [Row(f0=1), Row(f0=2)]
+    assert batch_coercer_for(Types.INT())([1, 2.5, None]) == [1, 2, None]
+
+
+def test_exact_tests_are_expressions_over_a_name():
+    assert exact_test(None, "v") == exact_test(Types.PICKLED_BYTE_ARRAY(), "v") == ""
+    pair = Types.TUPLE([Types.STRING(), Types.PICKLED_BYTE_ARRAY(), Types.BYTE()])
+    assert exact_test(pair, "v") == (
+        "type(v) is tuple and len(v) == 3 and type(v[0]) is str and type(v[2]) is int and -128 <= v[2] <= 127"
+    )
+    for none in (Types.FLOAT(), Types.LIST(Types.INT()), Types.TUPLE([Types.FLOAT()]), Types.TUPLE([Types.INT()] * 40)):
+        assert exact_test(none, "v") is None
+
+
+def test_rows_that_are_exact_stay_what_they_are():
+    row = Row(f0=1, f1="x")
+    assert coerce(Types.ROW([Types.INT(), Types.STRING()]), row) is row
+    unnamed = Row.of_kind(RowKind.DELETE, 1, "x")
+    made = coerce(Types.ROW([Types.INT(), Types.STRING()]), unnamed)
+    made[0] = 5
+    assert (unnamed[0], made.get_row_kind()) == (1, RowKind.DELETE)

@@ -182,7 +182,7 @@ def test_restart_strategies_hold_their_settings():
     rate = RestartStrategies.failure_rate_restart(2, 60_000, 500)
     assert (rate.get_max_failure_rate(), rate.get_failure_interval().total_seconds()) == (2, 60)
     assert rate.get_delay_between_attempts_interval().total_seconds() == 0.5
-    with pytest.raises(TypeError, match="only supports integer and datetime.timedelta"):
+    with pytest.raises(TypeError, match=r"only supports integer and datetime.timedelta"):
         RestartStrategies.fixed_delay_restart(3, "1 s")
 
 

@@ -13,6 +13,7 @@ from math import isfinite
 from struct import Struct
 from typing import Any, NamedTuple
 
+from penstock.common._exact import INTEGER_BITS, with_exact_path, with_exact_path_for_batches
 from penstock.common.time import Instant
 from penstock.common.typeinfo import (
     BasicArrayTypeInfo,
@@ -31,14 +32,21 @@ from penstock.common.typeinfo import (
     TupleTypeInfo,
     TypeInformation,
 )
-from penstock.common.types import Row
+from penstock.common.types import Row, made_row
 
-__all__ = ["Coercer", "checker_for", "client_coercer_for", "coercer_for", "collection_coercer_for", "float32"]
+__all__ = [
+    "Coercer",
+    "batch_coercer_for",
+    "checker_for",
+    "client_coercer_for",
+    "coercer_for",
+    "collection_coercer_for",
+    "float32",
+]
 
 Coercer = Callable[[Any], Any]
 
 _FLOAT32 = Struct("f")
-_INTEGER_BITS = {BasicType.BYTE: 8, BasicType.SHORT: 16, BasicType.INT: 32, BasicType.LONG: 64}
 
 
 def coercer_for(type_info: TypeInformation | None) -> Coercer | None:
@@ -46,7 +54,14 @@ def coercer_for(type_info: TypeInformation | None) -> Coercer | None:
 
     The function raises the errors PyFlink's coders raise: TypeError, OverflowError, AttributeError.
     """
-    return _coercer(type_info, _STRICT)
+    coerce = _coercer(type_info, _STRICT)
+    return None if coerce is None else with_exact_path(type_info, coerce)
+
+
+def batch_coercer_for(type_info: TypeInformation | None) -> Callable[[Sequence[Any]], list[Any]] | None:
+    """`coercer_for` for many values at once: makes a new list of them; None where every value stays as it is."""
+    coerce = _coercer(type_info, _STRICT)
+    return None if coerce is None else with_exact_path_for_batches(type_info, with_exact_path(type_info, coerce))
 
 
 def collection_coercer_for(type_info: TypeInformation | None) -> Coercer | None:
@@ -85,7 +100,7 @@ def _coercer(type_info: TypeInformation | None, make: _Composites) -> Coercer | 
     if isinstance(type_info, BasicTypeInfo):
         if type_info.basic_type is BasicType.FLOAT:
             return make.single
-        bits = _INTEGER_BITS.get(type_info.basic_type)
+        bits = INTEGER_BITS.get(type_info.basic_type)
         return _BASIC[type_info.basic_type] if bits is None else make.integer(type_info, bits)
     if isinstance(type_info, TupleTypeInfo):
         return make.tuple_([_coercer(field, make) for field in type_info.get_field_types()])
@@ -312,10 +327,8 @@ def _row_coercer(names: list[str], fields: Sequence[Coercer | None]) -> Coercer:
         values = value.get_fields_by_names(names)
         if len(values) < size:
             raise IndexError(f"list index out of range: ROW of {size} fields {names}, got {value!r}")
-        row = Row(*[item if field is None else field(item) for field, item in zip(fields, values, strict=False)])
-        row.set_field_names(names)
-        row.set_row_kind(value.get_row_kind())
-        return row
+        made = [item if field is None else field(item) for field, item in zip(fields, values, strict=False)]
+        return made_row(names, made, value.get_row_kind())
 
     return coerce
 

@@ -5,7 +5,7 @@ A row is a fixed number of values, with names for them or without, and the kind 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 from typing import Any, NoReturn
 
@@ -210,6 +210,20 @@ def _create_row(fields: Sequence[str] | None, values: Sequence[Any], row_kind: R
         row.set_field_names(fields if isinstance(fields, list) else list(fields))
     if row_kind is not None:
         row.set_row_kind(row_kind)
+    return row
+
+
+_set_names: Callable[[Row, list[str] | None], None] = vars(Row)["_names"].__set__
+_set_values: Callable[[Row, list[Any]], None] = vars(Row)["_values"].__set__
+_set_kind: Callable[[Row, RowKind], None] = vars(Row)["_row_kind"].__set__
+
+
+def made_row(names: list[str] | None, values: list[Any], row_kind: RowKind) -> Row:
+    """A row of these very lists, several times faster than the constructor and its setters."""
+    row = Row.__new__(Row)
+    _set_names(row, names)
+    _set_values(row, values)
+    _set_kind(row, row_kind)
     return row
 
 
