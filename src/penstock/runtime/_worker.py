@@ -123,6 +123,7 @@ class WorkerProcess:
     ) -> None:
         seed = facts.conf.get(ExecutionOptions.SCHEDULER_SEED)
         self._index = index
+        self._job_name = facts.graph.name
         self._workers = len(peers) + 1
         self._scheduler = Scheduler(facts.clock, Random(seed + index) if seed is not None else None)
         process = current_process()
@@ -178,6 +179,9 @@ class WorkerProcess:
 
     def fail(self, error: BaseException) -> None:
         """Tells the job's process what went wrong."""
+        process = current_process()
+        if process is not None:
+            process.report(error, self._job_name, self._deployment.tasks)
         self._scheduler.close_tasks()
         self._control.control(("failed", _portable(error)))
         while not self._control.is_flushed:
