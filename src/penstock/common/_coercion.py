@@ -88,18 +88,22 @@ def client_coercer_for(type_info: TypeInformation | None) -> Coercer | None:
 
 
 class _Composites(NamedTuple):
-    """What differs with the place: coercers of types with fields, of integers, and of FLOAT."""
+    """What differs with the place: coercers of types with fields, and of some basic types."""
 
     row: Callable[[list[str], Sequence[Coercer | None]], Coercer]
     tuple_: Callable[[Sequence[Coercer | None]], Coercer]
     integer: Callable[[BasicTypeInfo, int], Coercer]
     single: Coercer
+    string: Coercer
+    entries: Callable[[Any], Any]
 
 
 def _coercer(type_info: TypeInformation | None, make: _Composites) -> Coercer | None:
     if isinstance(type_info, BasicTypeInfo):
         if type_info.basic_type is BasicType.FLOAT:
             return make.single
+        if type_info.basic_type is BasicType.STRING:
+            return make.string
         bits = INTEGER_BITS.get(type_info.basic_type)
         return _BASIC[type_info.basic_type] if bits is None else make.integer(type_info, bits)
     if isinstance(type_info, TupleTypeInfo):
@@ -112,7 +116,7 @@ def _coercer(type_info: TypeInformation | None, make: _Composites) -> Coercer | 
     if isinstance(type_info, ListTypeInfo):
         return _bytes_or_list_coercer(type_info.elem_type, make, may_be_bytes=True)
     if isinstance(type_info, MapTypeInfo):
-        return _map_coercer(_coercer(type_info.key_type, make), _coercer(type_info.value_type, make))
+        return _map_coercer(_coercer(type_info.key_type, make), _coercer(type_info.value_type, make), make.entries)
     if isinstance(type_info, ExternalTypeInfo):
         return _coercer(type_info.type_info, make)
     if isinstance(type_info, LocalTimeTypeInfo):
@@ -360,11 +364,6 @@ def _lenient_tuple_coercer(fields: Sequence[Coercer | None]) -> Coercer:
     return coerce
 
 
-_STRICT = _Composites(_row_coercer, _tuple_coercer, _integer_coercer, float32)
-_LENIENT = _Composites(_lenient_row_coercer, _lenient_tuple_coercer, _wrapping_integer_coercer, float32)
-_CLIENT = _Composites(_row_coercer, _tuple_coercer, _integer_coercer, _shortest_float32)
-
-
 def _bytes_or_list_coercer(element_type: TypeInformation, make: _Composites, may_be_bytes: bool) -> Coercer:
     element = _coercer(element_type, make)
     if may_be_bytes and isinstance(element_type, BasicTypeInfo) and element_type.basic_type is BasicType.BYTE:
@@ -394,14 +393,41 @@ def _list_coercer(element: Coercer | None) -> Coercer:
     return coerce
 
 
-def _map_coercer(key: Coercer | None, value_coercer: Coercer | None) -> Coercer:
+def _map_coercer(key: Coercer | None, value_coercer: Coercer | None, entries: Callable[[Any], Any]) -> Coercer:
     coerce_key, coerce_value = key or _same, value_coercer or _same
 
     def coerce(value: Any) -> Any:
         if value is None:
             return None
-        if not hasattr(value, "items"):
-            raise TypeError(f"MAP takes a dict, got {type(value).__name__} {value!r}")
-        return {coerce_key(k): coerce_value(v) for k, v in value.items()}
+        return {coerce_key(k): coerce_value(v) for k, v in entries(value)}
 
     return coerce
+
+
+def _entries(value: Any) -> Any:
+    if not hasattr(value, "items"):
+        raise TypeError(f"MAP takes a dict, got {type(value).__name__} {value!r}")
+    return value.items()
+
+
+def _entries_or_attributes(value: Any) -> Any:
+    return _entries(value if hasattr(value, "items") else getattr(value, "__dict__", value))
+
+
+def _text_of_anything(value: Any) -> str | None:
+    """As Java's `toString` writes it."""
+    if value is None or type(value) is str:
+        return value
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+_STRICT = _Composites(_row_coercer, _tuple_coercer, _integer_coercer, float32, _string, _entries)
+_LENIENT = _Composites(
+    _lenient_row_coercer,
+    _lenient_tuple_coercer,
+    _wrapping_integer_coercer,
+    float32,
+    _text_of_anything,
+    _entries_or_attributes,
+)
+_CLIENT = _Composites(_row_coercer, _tuple_coercer, _integer_coercer, _shortest_float32, _string, _entries)
