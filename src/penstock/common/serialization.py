@@ -142,6 +142,20 @@ class BulkWriterFactory:
         _refuse_java(self, "j_bulk_writer_factory", j_bulk_writer_factory)
 
 
+class RowDataBulkWriterFactory(BulkWriterFactory):
+    """PyFlink's wrapper of a Java factory for rows; constructing it raises UnsupportedFeatureError."""
+
+    def __init__(self, j_bulk_writer_factory: Any, row_type: Any) -> None:
+        raise UnsupportedFeatureError(
+            f"RowDataBulkWriterFactory of {row_type!r} wraps a Java object; there is no JVM in this process. "
+            "Use CsvBulkWriters or ParquetBulkWriters."
+        )
+
+    def get_row_type(self) -> Any:
+        """Raises UnsupportedFeatureError in effect: there is no instance."""
+        raise NotImplementedError
+
+
 def _codec(charset: str) -> str:
     try:
         return codecs.lookup(charset).name

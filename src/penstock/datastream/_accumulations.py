@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from penstock.common.types import Row
+from penstock.common.types import Row, made_row
 from penstock.datastream._functions import ReduceFunction
 
-__all__ = ["FieldAccumulation", "accumulation_function"]
+__all__ = ["ElementAccumulation", "FieldAccumulation", "accumulation_function"]
 
 Combine = Callable[[Any, Any], Any]
 
@@ -25,58 +25,69 @@ def _greater(first: Any, second: Any) -> Any:
     return second if second > first else first
 
 
-_FIELDS: dict[str, Combine] = {"SUM": _add, "MIN": _lesser, "MAX": _greater}
-
-
-class FieldAccumulation(ReduceFunction[Any]):
-    """Aggregates a field of tuples, lists or rows, or plain values as a whole.
-
-    `SUM`, `MIN` and `MAX` replace the field in the first value and keep its other fields; `MIN_BY` and `MAX_BY` give
-    the whole of one value, the first on ties. The values given are not changed.
+class _Accumulation(ReduceFunction[Any]):
+    """An aggregation of a field of tuples, lists or rows, or of plain values as a whole. The values are not changed.
 
     Args:
-        kind: one of these five.
+        combine: makes one field of two.
         position: index, or name in a Row; 0 for plain values.
     """
 
-    def __init__(self, kind: str, position: int | str) -> None:
-        self.kind = kind
-        self.position = position
+    def __init__(self, combine: Combine, position: int | str) -> None:
+        self._combine = combine
+        self._position: Any = position
+
+    def _plain(self, value1: Any, value2: Any) -> Any:
+        if self._position != 0:
+            raise TypeError(
+                f"The {self._position} field selected on a basic type. A field expression on a basic type can only "
+                "select the 0th field (which means selecting the entire basic type)."
+            )
+        return self._combine(value1, value2)
+
+
+class FieldAccumulation(_Accumulation):
+    """`sum`, `min` and `max`: replaces the field in the first value and keeps its other fields."""
 
     def reduce(self, value1: Any, value2: Any) -> Any:
         """The aggregate with one more value."""
-        position: Any = self.position
+        position = self._position
+        if type(value1) is tuple:
+            fields = list(value1)
+            fields[position] = self._combine(value1[position], value2[position])
+            return tuple(fields)
+        if isinstance(value2, Row):
+            row = made_row(value1._names, list(value1), value1.get_row_kind())
+            row[position] = self._combine(value1[position], value2[position])
+            return row
+        if isinstance(value2, (tuple, list)):
+            fields = list(value1)
+            fields[position] = self._combine(value1[position], value2[position])
+            return tuple(fields) if isinstance(value1, tuple) else fields
+        return self._plain(value1, value2)
+
+
+class ElementAccumulation(_Accumulation):
+    """`min_by` and `max_by`: the whole of one value, the first on ties."""
+
+    def reduce(self, value1: Any, value2: Any) -> Any:
+        """The aggregate with one more value."""
         if not isinstance(value2, (tuple, list, Row)):
             return self._plain(value1, value2)
-        if self.kind == "MIN_BY":
-            return value2 if value2[position] < value1[position] else value1
-        if self.kind == "MAX_BY":
-            return value2 if value2[position] > value1[position] else value1
-        field = _FIELDS[self.kind](value1[position], value2[position])
-        if isinstance(value1, Row):
-            row = Row(*value1)
-            if value1._names is not None:
-                row.set_field_names(value1._names)
-            row.set_row_kind(value1.get_row_kind())
-            row[position] = field
-            return row
-        fields: Any = list(value1)
-        fields[position] = field
-        return tuple(fields) if isinstance(value1, tuple) else fields
-
-    def _plain(self, value1: Any, value2: Any) -> Any:
-        if self.position != 0:
-            raise TypeError(
-                f"The {self.position} field selected on a basic type. A field expression on a basic type can only "
-                "select the 0th field (which means selecting the entire basic type)."
-            )
-        if self.kind == "MIN_BY":
-            return _lesser(value1, value2)
-        if self.kind == "MAX_BY":
-            return _greater(value1, value2)
-        return _FIELDS[self.kind](value1, value2)
+        field1 = value1[self._position]
+        return value1 if self._combine(field1, value2[self._position]) is field1 else value2
 
 
-def accumulation_function(kind: str, position: int | str) -> FieldAccumulation:
+_KINDS: dict[str, tuple[type[_Accumulation], Combine]] = {
+    "SUM": (FieldAccumulation, _add),
+    "MIN": (FieldAccumulation, _lesser),
+    "MAX": (FieldAccumulation, _greater),
+    "MIN_BY": (ElementAccumulation, _lesser),
+    "MAX_BY": (ElementAccumulation, _greater),
+}
+
+
+def accumulation_function(kind: str, position: int | str) -> ReduceFunction[Any]:
     """The function for `SUM`, `MIN`, `MAX`, `MIN_BY` or `MAX_BY` at a position."""
-    return FieldAccumulation(kind, position)
+    accumulation, combine = _KINDS[kind]
+    return accumulation(combine, position)
