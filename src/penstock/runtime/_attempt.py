@@ -22,7 +22,7 @@ from penstock.runtime._snapshots import SnapshotAgent, TaskKey, task_key
 from penstock.runtime._task import Task
 from penstock.runtime._task_settings import Lifecycle, TaskSettings
 from penstock.runtime.sort import ExternalSorter
-from penstock.runtime.state import BackendContext, HashMapBackend
+from penstock.runtime.state import BackendContext, HashMapBackend, KeyedStateBackend
 
 METERS_EVERY_MS = 5000
 
@@ -176,7 +176,7 @@ def deployment_settings(
 
 def _make_backend(
     facts: JobFacts, memory: JobMemory, vertex: ExecutionVertex, operator_id: str, lifecycle: Lifecycle
-) -> Any:
+) -> KeyedStateBackend:
     """The keyed state of a subtask."""
     job_vertex = vertex.vertex
     context = BackendContext(
@@ -187,7 +187,10 @@ def _make_backend(
         job_vertex.max_parallelism,
         facts.clock,
     )
-    backend = HashMapBackend(context)
+    if facts.batch_mode:  # one key at a time: its state is small, whatever the job's is (Flink's batch state backend)
+        backend: KeyedStateBackend = HashMapBackend(context)
+    else:
+        backend = memory.state_backend(context, job_vertex.id)
     lifecycle.release.append(backend.close)
     return backend
 

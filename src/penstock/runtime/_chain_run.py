@@ -49,6 +49,7 @@ class ChainRun:
         self._entries: dict[tuple[int, bool, bool], Entry] = {}
         self._takes_batches = head.operator is not None and head.operator.takes_batches
         self._passed_watermarks: dict[int, int] = {}
+        self._live: Any = None
 
     # -- records ---------------------------------------------------------------------------------
 
@@ -57,6 +58,9 @@ class ChainRun:
         if self._takes_batches:
             yield from self._whole_batch(batch)
             return
+        table = self.head.table
+        if table is not None and table.live() is not self._live:
+            self._rebind()
         key = (index, batch.timestamps is not None, batch.keys is not None)
         entry = self._entries.get(key)
         if entry is None:
@@ -69,7 +73,6 @@ class ChainRun:
         # change: both need the batch's keys before the loop.
         keys = list(map(freeze_key, self.keys_of(index, batch)))
         entry = self._compiler.records(index, batch.timestamps is not None, True)
-        table = self.head.table
         backend.begin_batch(keys)
         if table is not None:
             table.open_batch(keys)
@@ -77,6 +80,13 @@ class ChainRun:
         if table is not None:
             table.close_batch(keys)
         backend.end_batch()
+
+    def _rebind(self) -> None:
+        """The state moved (`state.backend.type: auto`): the loops are written anew around where it is now."""
+        self._live = self.head.table.live()
+        self._entries.clear()
+        self._compiler.close()
+        self._compiler = ChainCompiler(self.head, self.name)
 
     def keys_of(self, index: int, batch: Batch) -> list[Any]:
         if batch.keys is not None:

@@ -20,6 +20,7 @@ from penstock.memory import (
     MemoryManager,
     NetworkBufferPool,
     OperatorNeed,
+    SharedResources,
     TaskManagerPlan,
     managed_shares_of_group,
     plan_local,
@@ -27,6 +28,7 @@ from penstock.memory import (
     register_managed,
     register_network,
 )
+from penstock.runtime.state import BackendContext, KeyedStateBackend, StateBackendFactory
 
 if TYPE_CHECKING:
     from penstock.memory import CreditGate, Gauge, Ledger, Reservation
@@ -89,6 +91,9 @@ class JobMemory:
         self._gates: list[CreditGate] = []
         self._shares = _shares(conf, graph, batch)
         self.network = NetworkBufferPool(plan.network_bytes, self._page_bytes)
+        task_heap = plan.task_heap_bytes if plan.task_heap_bytes < UNLIMITED_BYTES else None
+        self._process_resources = SharedResources()
+        self._backends = StateBackendFactory(conf, task_heap_bytes=task_heap, process_resources=self._process_resources)
         self._ledger = ledger
         self._gauges: list[Gauge] = [] if ledger is None else [register_network(ledger, self.network)]
         self.tmp_dirs: Sequence[str] = _tmp_dirs(conf)
@@ -128,6 +133,17 @@ class JobMemory:
         manager = self.manager(slot)
         size = manager.bytes_for(self.fraction(node_id, SORTED_INPUTS), owner, SORTED_INPUTS)
         return manager.reserve(owner, size, SORTED_INPUTS, on_heap=True)
+
+    def state_backend(self, context: BackendContext, node_id: int) -> KeyedStateBackend:
+        """The configured keyed state of a subtask, in its slot's managed memory where it draws on that.
+
+        Raises:
+            ConfigurationError: STATE_BACKEND has no weight, or too little memory; the message gives the fix.
+        """
+        manager = self.manager(context.subtask_index)
+        return self._backends.create(
+            context, manager, slot_managed_bytes=manager.total_bytes, fraction=self.fraction(node_id, STATE_BACKEND)
+        )
 
     def open_gate(self, owner: str, channels: int) -> CreditGate:
         """The credits of a partition with this many channels (Flink's PIPELINED_BOUNDED: s + 1 to 2 s + 8 buffers).
