@@ -301,6 +301,7 @@ class _EntryWriter:
         assert operator is not None, node.name
         process = operator.process if input_index == 0 else operator.process2
         results, result = self._variable("r"), self._variable("v")
+        after: str | None
         name = self._bind("process" if input_index == 0 else "process2", process, node.id)
         where = (node.name, value)
         self._line(depth, f"{results} = {name}({value}, {stamp or NO_TIMESTAMP})", where)
