@@ -50,7 +50,7 @@ class FileRecords(ABC):
     def next_batch(self) -> list[Any]:
         """The next records, in one block's number; empty at the end. May block on the file."""
 
-    def close(self) -> None:  # noqa: B027 - most hold nothing
+    def close(self) -> None:
         """Releases what the format itself holds; the file is closed by the reader."""
 
 

@@ -187,6 +187,11 @@ class StreamingFileSink(SinkFunction):
     class BaseBuilder(_Builder):
         """Settings of both kinds."""
 
+        def with_rolling_policy(self: Self, policy: RollingPolicy) -> Self:  # type: ignore[override]  # PyFlink's name
+            """When a file is complete."""
+            self._plan = replace(self._plan, policy=policy)
+            return self
+
         def build(self) -> StreamingFileSink:
             """The sink."""
             return StreamingFileSink(self._plan)

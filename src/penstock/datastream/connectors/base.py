@@ -116,7 +116,7 @@ class SourceReader(ABC):
         """(done, total) in any one unit where the source knows, for progress display."""
         return None
 
-    def notify_checkpoint_complete(self, checkpoint_id: int) -> None:  # noqa: B027 - most need not know
+    def notify_checkpoint_complete(self, checkpoint_id: int) -> None:
         """Called when a checkpoint that contains this reader's snapshot is complete (commit offsets here)."""
 
     @abstractmethod
@@ -225,7 +225,7 @@ class Committer(ABC):
     def commit(self, committables: Sequence[Any]) -> None:
         """Commits; already committed items are skipped."""
 
-    def abort_unknown(self, writer_states: Sequence[Any]) -> None:  # noqa: B027 - most leave nothing behind
+    def abort_unknown(self, writer_states: Sequence[Any]) -> None:
         """After recovery: cleans up what was written after the checkpoint (in-progress files, open transactions).
 
         Called once with the `snapshot`s of all writers of the restored checkpoint, after the restored committables were
