@@ -187,10 +187,14 @@ def test_an_unknown_target_names_the_known_ones(env, monkeypatch):
 
 def test_cached_files_and_groups_are_known(env):
     env.register_cached_file("/some/file", "name")
+    env.register_cached_file("/other/file", "other", executable=True)
     env.register_slot_sharing_group(SlotSharingGroup.builder("g").build())
     env.from_collection([1]).print()
     env.execute()
-    assert PIPELINES[-1].cached_files == {"name": "/some/file"}
+    assert PIPELINES[-1].configuration.get(PipelineOptions.CACHED_FILES) == [
+        "name:name,path:'/some/file',executable:false",
+        "name:other,path:'/other/file',executable:true",
+    ]
     env.from_collection([1]).print()
     env.close()
     with pytest.raises(ConfigurationError):

@@ -71,6 +71,12 @@ class PipelineOptions:
         "Flink's changelog state backend. Penstock has none; kept for programs that read it back.",
         ("state.backend.changelog.enabled",),
     )
+    CACHED_FILES: ConfigOption[list[str] | None] = ConfigOption(
+        "pipeline.cached-files",
+        LIST,
+        None,
+        "Files of Flink's distributed cache, each `name:…,path:…`. PyFlink's functions cannot ask for them; no effect.",
+    )
     JARS: ConfigOption[list[str] | None] = ConfigOption(
         "pipeline.jars", LIST, None, "JAR files of the program. Of use on a Flink cluster only."
     )

@@ -62,7 +62,7 @@ class ConnectedStreams:
         """Results, side outputs and times; on keyed inputs state and timers.
 
         Raises:
-            TypeError: for a function of another kind, or a KeyedCoProcessFunction on inputs that are not keyed.
+            TypeError: for a function of another kind.
         """
         from penstock.datastream._process_functions import CoProcessFunction, KeyedCoProcessFunction
 

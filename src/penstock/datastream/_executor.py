@@ -47,13 +47,11 @@ class Pipeline:
             them. What Flink keeps under a key is here and nowhere else (parallelism, runtime mode, checkpointing,
             restart strategy, …).
         job_name: the name given to `execute()`, or None.
-        cached_files: path by name, of `register_cached_file`.
     """
 
     transformations: tuple[Transformation, ...]
     configuration: Configuration
     job_name: str | None = None
-    cached_files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

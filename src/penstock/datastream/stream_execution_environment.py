@@ -63,7 +63,6 @@ class StreamExecutionEnvironment(PythonDependencies, RemovedEnvironmentMethods):
             )
         self._configuration = configuration
         self._operators: list[Transformation] = []
-        self._cached_files: dict[str, str] = {}
         self._slot_sharing_groups: dict[str, SlotSharingGroup] = {}
         self._caches: list[CachedDataStream] = []
 
@@ -317,8 +316,10 @@ class StreamExecutionEnvironment(PythonDependencies, RemovedEnvironmentMethods):
         return _executor.plan(self._pipeline(self._operators, None))
 
     def register_cached_file(self, file_path: str, name: str, executable: bool = False) -> None:
-        """Makes a file known to functions under a name."""
-        self._cached_files[name] = file_path
+        """Notes a file for Flink's distributed cache; PyFlink's functions cannot ask for it, so it has no effect."""
+        entry = f"name:{name},path:'{file_path}',executable:{str(executable).lower()}"
+        earlier = self._configuration.get(PipelineOptions.CACHED_FILES) or []
+        self._configuration.set(PipelineOptions.CACHED_FILES, [*earlier, entry])
 
     def close(self) -> None:
         """Drops what was built and what `cache()` kept."""
@@ -357,7 +358,7 @@ class StreamExecutionEnvironment(PythonDependencies, RemovedEnvironmentMethods):
         transformations = _with_inputs(operators)
         if not self.get_config().has_auto_generated_uids_enabled():
             _check_uids_given(transformations)
-        return _executor.Pipeline(transformations, self._configuration.copy(), job_name, dict(self._cached_files))
+        return _executor.Pipeline(transformations, self._configuration.copy(), job_name)
 
     def _submit(self, pipeline: _executor.Pipeline, *, detached: bool = False) -> _executor.JobHandle:
         operators = list(pipeline.transformations)

@@ -187,7 +187,7 @@ class StreamingFileSink(SinkFunction):
     class BaseBuilder(_Builder):
         """Settings of both kinds."""
 
-        def with_rolling_policy(self: Self, policy: RollingPolicy) -> Self:  # type: ignore[override]  # PyFlink's name
+        def with_rolling_policy(self: Self, policy: RollingPolicy) -> Self:  # PyFlink calls it so here
             """When a file is complete."""
             self._plan = replace(self._plan, policy=policy)
             return self

@@ -1,6 +1,10 @@
-"""Cassandra (`pyflink.datastream.connectors.cassandra`): a Java connector, of which only the names are here."""
+"""Cassandra (`pyflink.datastream.connectors.cassandra`): a Java driver, which needs a JVM."""
 
-from penstock.datastream.connectors._jar_connectors import jar_connector
+from __future__ import annotations
+
+from enum import Enum
+
+from penstock.datastream.connectors._java_connectors import JavaConnector
 
 __all__ = [
     "CassandraCommitter",
@@ -11,12 +15,49 @@ __all__ = [
     "MapperOptions",
 ]
 
-_JAR = "flink-connector-cassandra"
-_INSTEAD = "a Sink of your own that writes with the cassandra-driver package"
 
-CassandraCommitter = jar_connector(__name__, "CassandraCommitter", _JAR, _INSTEAD)
-CassandraFailureHandler = jar_connector(__name__, "CassandraFailureHandler", _JAR, _INSTEAD)
-CassandraSink = jar_connector(__name__, "CassandraSink", _JAR, _INSTEAD)
-ClusterBuilder = jar_connector(__name__, "ClusterBuilder", _JAR, _INSTEAD)
-ConsistencyLevel = jar_connector(__name__, "ConsistencyLevel", _JAR, _INSTEAD)
-MapperOptions = jar_connector(__name__, "MapperOptions", _JAR, _INSTEAD)
+class ConsistencyLevel(Enum):
+    """How many replicas must answer."""
+
+    ANY = 0
+    ONE = 1
+    TWO = 2
+    THREE = 3
+    QUORUM = 4
+    ALL = 5
+    LOCAL_QUORUM = 6
+    EACH_QUORUM = 7
+    SERIAL = 8
+    LOCAL_SERIAL = 9
+    LOCAL_ONE = 10
+
+
+class _Cassandra(
+    JavaConnector,
+    jar="flink-connector-cassandra",
+    instead="a MapFunction that uses the cassandra-driver package",
+):
+    """What the classes have in common."""
+
+
+class MapperOptions(_Cassandra):
+    """How objects are mapped; needs Java."""
+
+
+class ClusterBuilder(_Cassandra):
+    """How to connect to a cluster; needs Java."""
+
+
+class CassandraCommitter(_Cassandra, factories=("default_checkpoint_committer",)):
+    """Notes committed checkpoints in the database; needs Java."""
+
+
+class CassandraFailureHandler(_Cassandra, factories=("no_op",)):
+    """What is done with failures; needs Java."""
+
+
+class CassandraSink(_Cassandra, factories=("add_sink",)):
+    """Writes to Cassandra; needs Java."""
+
+    class CassandraSinkBuilder(_Cassandra):
+        """Builder of the sink; needs Java."""

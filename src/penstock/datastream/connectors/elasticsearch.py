@@ -1,6 +1,10 @@
-"""Elasticsearch (`pyflink.datastream.connectors.elasticsearch`): a Java connector, of which only the names are here."""
+"""Elasticsearch (`pyflink.datastream.connectors.elasticsearch`): a Java client, which needs a JVM."""
 
-from penstock.datastream.connectors._jar_connectors import jar_connector
+from __future__ import annotations
+
+from enum import Enum
+
+from penstock.datastream.connectors._java_connectors import JavaConnector
 
 __all__ = [
     "Elasticsearch6SinkBuilder",
@@ -11,12 +15,38 @@ __all__ = [
     "FlushBackoffType",
 ]
 
-_JAR = "flink-connector-elasticsearch"
-_INSTEAD = "a Sink of your own that writes with the elasticsearch package"
 
-Elasticsearch6SinkBuilder = jar_connector(__name__, "Elasticsearch6SinkBuilder", _JAR, _INSTEAD)
-Elasticsearch7SinkBuilder = jar_connector(__name__, "Elasticsearch7SinkBuilder", _JAR, _INSTEAD)
-ElasticsearchEmitter = jar_connector(__name__, "ElasticsearchEmitter", _JAR, _INSTEAD)
-ElasticsearchSink = jar_connector(__name__, "ElasticsearchSink", _JAR, _INSTEAD)
-ElasticsearchSinkBuilderBase = jar_connector(__name__, "ElasticsearchSinkBuilderBase", _JAR, _INSTEAD)
-FlushBackoffType = jar_connector(__name__, "FlushBackoffType", _JAR, _INSTEAD)
+class FlushBackoffType(Enum):
+    """How a sink waits before it tries again."""
+
+    CONSTANT = 0
+    EXPONENTIAL = 1
+    NONE = 2
+
+
+class _Elasticsearch(
+    JavaConnector,
+    jar="flink-connector-elasticsearch",
+    instead="FileSink with JSON lines, or a MapFunction that uses the elasticsearch package",
+):
+    """What the classes have in common."""
+
+
+class ElasticsearchEmitter(_Elasticsearch, factories=("static_index", "dynamic_index")):
+    """How elements become requests; needs Java."""
+
+
+class ElasticsearchSinkBuilderBase(_Elasticsearch):
+    """Base of the builders; needs Java."""
+
+
+class Elasticsearch6SinkBuilder(ElasticsearchSinkBuilderBase):
+    """Builder of a sink for version 6; needs Java."""
+
+
+class Elasticsearch7SinkBuilder(ElasticsearchSinkBuilderBase):
+    """Builder of a sink for version 7; needs Java."""
+
+
+class ElasticsearchSink(_Elasticsearch):
+    """Writes to Elasticsearch; needs Java."""

@@ -1,16 +1,31 @@
-"""databases over JDBC (`pyflink.datastream.connectors.jdbc`): a Java connector, of which only the names are here."""
+"""JDBC (`pyflink.datastream.connectors.jdbc`): Java drivers, which need a JVM."""
 
-from penstock.datastream.connectors._jar_connectors import jar_connector
+from __future__ import annotations
 
-__all__ = [
-    "JdbcConnectionOptions",
-    "JdbcExecutionOptions",
-    "JdbcSink",
-]
+from penstock.datastream.connectors._java_connectors import JavaConnector
 
-_JAR = "flink-connector-jdbc"
-_INSTEAD = "a Sink of your own that writes with a database driver of Python"
+__all__ = ["JdbcConnectionOptions", "JdbcExecutionOptions", "JdbcSink"]
 
-JdbcConnectionOptions = jar_connector(__name__, "JdbcConnectionOptions", _JAR, _INSTEAD)
-JdbcExecutionOptions = jar_connector(__name__, "JdbcExecutionOptions", _JAR, _INSTEAD)
-JdbcSink = jar_connector(__name__, "JdbcSink", _JAR, _INSTEAD)
+
+class _Jdbc(
+    JavaConnector, jar="flink-connector-jdbc", instead="a MapFunction that writes with a Python database driver"
+):
+    """What the classes have in common."""
+
+
+class JdbcSink(_Jdbc, factories=("sink",)):
+    """Writes to a database; needs Java."""
+
+
+class JdbcConnectionOptions(_Jdbc):
+    """How to connect to a database; needs Java."""
+
+    class JdbcConnectionOptionsBuilder(_Jdbc):
+        """Builder of the options; needs Java."""
+
+
+class JdbcExecutionOptions(_Jdbc, factories=("defaults", "builder")):
+    """How to write to a database; needs Java."""
+
+    class Builder(_Jdbc):
+        """Builder of the options; needs Java."""

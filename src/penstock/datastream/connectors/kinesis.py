@@ -1,6 +1,8 @@
-"""Amazon Kinesis (`pyflink.datastream.connectors.kinesis`): a Java connector, of which only the names are here."""
+"""Kinesis (`pyflink.datastream.connectors.kinesis`): the AWS SDK for Java, which needs a JVM."""
 
-from penstock.datastream.connectors._jar_connectors import jar_connector
+from __future__ import annotations
+
+from penstock.datastream.connectors._java_connectors import JavaConnector
 
 __all__ = [
     "FlinkKinesisConsumer",
@@ -14,15 +16,46 @@ __all__ = [
     "WatermarkTracker",
 ]
 
-_JAR = "flink-connector-kinesis"
-_INSTEAD = "a Source or Sink of your own over the boto3 package"
 
-FlinkKinesisConsumer = jar_connector(__name__, "FlinkKinesisConsumer", _JAR, _INSTEAD)
-KinesisDeserializationSchema = jar_connector(__name__, "KinesisDeserializationSchema", _JAR, _INSTEAD)
-KinesisFirehoseSink = jar_connector(__name__, "KinesisFirehoseSink", _JAR, _INSTEAD)
-KinesisFirehoseSinkBuilder = jar_connector(__name__, "KinesisFirehoseSinkBuilder", _JAR, _INSTEAD)
-KinesisShardAssigner = jar_connector(__name__, "KinesisShardAssigner", _JAR, _INSTEAD)
-KinesisStreamsSink = jar_connector(__name__, "KinesisStreamsSink", _JAR, _INSTEAD)
-KinesisStreamsSinkBuilder = jar_connector(__name__, "KinesisStreamsSinkBuilder", _JAR, _INSTEAD)
-PartitionKeyGenerator = jar_connector(__name__, "PartitionKeyGenerator", _JAR, _INSTEAD)
-WatermarkTracker = jar_connector(__name__, "WatermarkTracker", _JAR, _INSTEAD)
+class _Kinesis(
+    JavaConnector,
+    jar="flink-connector-kinesis",
+    instead="FileSource and FileSink on s3://, KafkaSource and KafkaSink, or a function that uses boto3",
+):
+    """What the classes have in common."""
+
+
+class KinesisShardAssigner(_Kinesis, factories=("default_shard_assigner", "uniform_shard_assigner")):
+    """Which reader reads which shard; needs Java."""
+
+
+class KinesisDeserializationSchema(_Kinesis):
+    """How records are decoded; needs Java."""
+
+
+class WatermarkTracker(_Kinesis, factories=("job_manager_watermark_tracker",)):
+    """Aligns the readers' watermarks; needs Java."""
+
+
+class FlinkKinesisConsumer(_Kinesis):
+    """Reads streams; needs Java."""
+
+
+class PartitionKeyGenerator(_Kinesis, factories=("fixed", "random")):
+    """Which shard a record goes to; needs Java."""
+
+
+class KinesisStreamsSink(_Kinesis, factories=("builder",)):
+    """Writes to data streams; needs Java."""
+
+
+class KinesisStreamsSinkBuilder(_Kinesis):
+    """Builder of the sink; needs Java."""
+
+
+class KinesisFirehoseSink(_Kinesis, factories=("builder",)):
+    """Writes to Firehose; needs Java."""
+
+
+class KinesisFirehoseSinkBuilder(_Kinesis):
+    """Builder of the sink; needs Java."""

@@ -1,16 +1,30 @@
-"""RabbitMQ (`pyflink.datastream.connectors.rabbitmq`): a Java connector, of which only the names are here."""
+"""RabbitMQ (`pyflink.datastream.connectors.rabbitmq`): a Java client, which needs a JVM."""
 
-from penstock.datastream.connectors._jar_connectors import jar_connector
+from __future__ import annotations
 
-__all__ = [
-    "RMQConnectionConfig",
-    "RMQSink",
-    "RMQSource",
-]
+from penstock.datastream.connectors._java_connectors import JavaConnector
 
-_JAR = "flink-connector-rabbitmq"
-_INSTEAD = "a Source or Sink of your own over the pika package"
+__all__ = ["RMQConnectionConfig", "RMQSink", "RMQSource"]
 
-RMQConnectionConfig = jar_connector(__name__, "RMQConnectionConfig", _JAR, _INSTEAD)
-RMQSink = jar_connector(__name__, "RMQSink", _JAR, _INSTEAD)
-RMQSource = jar_connector(__name__, "RMQSource", _JAR, _INSTEAD)
+
+class _RabbitMQ(
+    JavaConnector,
+    jar="flink-connector-rabbitmq",
+    instead="KafkaSource and KafkaSink, SocketTextSource, or a MapFunction that uses the pika package",
+):
+    """What the classes have in common."""
+
+
+class RMQConnectionConfig(_RabbitMQ):
+    """How to connect; needs Java."""
+
+    class Builder(_RabbitMQ):
+        """Builder of the configuration; needs Java."""
+
+
+class RMQSource(_RabbitMQ):
+    """Reads a queue; needs Java."""
+
+
+class RMQSink(_RabbitMQ):
+    """Writes to a queue; needs Java."""
