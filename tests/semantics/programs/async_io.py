@@ -1,10 +1,13 @@
 """Asynchronous functions."""
 
 import asyncio
+import time
 
-from pyflink.common import Time, Types
-from pyflink.datastream import AsyncDataStream, AsyncFunction, AsyncRetryStrategy
+from pyflink.common import Time, Types, WatermarkStrategy
+from pyflink.common.watermark_strategy import TimestampAssigner
+from pyflink.datastream import AsyncDataStream, AsyncFunction, AsyncRetryStrategy, KeyedProcessFunction
 from pyflink.datastream import async_retry_predicates as predicates
+from pyflink.datastream.window import TumblingEventTimeWindows
 from semantics_case import case
 
 
@@ -202,3 +205,50 @@ def capacity_bounds_what_is_in_flight(env):
             return [self.highest <= 3]
 
     return AsyncDataStream.unordered_wait(numbers(env, 20), Watching(), Time.seconds(10), 3)
+
+
+@case(order="any")
+def windows_behind_an_asynchronous_function(env):
+    class Second(TimestampAssigner):
+        def extract_timestamp(self, value, record_timestamp):
+            return value[1]
+
+    class Slow(AsyncFunction):
+        async def async_invoke(self, value):
+            await asyncio.sleep(0.05 / (1 + value[1]))
+            return [value]
+
+    strategy = WatermarkStrategy.for_monotonous_timestamps().with_timestamp_assigner(Second())
+    timed = env.from_collection([("a", number) for number in range(10)]).assign_timestamps_and_watermarks(strategy)
+    waited = AsyncDataStream.unordered_wait(timed, Slow(), Time.seconds(10), 4)
+    windowed = waited.key_by(lambda v: v[0]).window(TumblingEventTimeWindows.of(Time.milliseconds(4)))
+    return windowed.reduce(lambda left, right: (left[0], left[1] + right[1]))
+
+
+@case(
+    order="any",
+    config={"pipeline.auto-watermark-interval": "20 ms"},
+    flink_config={"python.fn-execution.bundle.size": "1"},
+)
+def watermarks_wait_for_asynchronous_results(env):
+    class Second(TimestampAssigner):
+        def extract_timestamp(self, value, record_timestamp):
+            return value[1]
+
+    class Slow(AsyncFunction):
+        async def async_invoke(self, value):
+            await asyncio.sleep(0.8 if value[1] == 1 else 0)
+            return [value]
+
+    def wait(value):
+        time.sleep(0.2)
+        return value
+
+    class Late(KeyedProcessFunction):
+        def process_element(self, value, ctx):
+            yield value[1], ctx.timer_service().current_watermark() >= value[1]
+
+    strategy = WatermarkStrategy.for_monotonous_timestamps().with_timestamp_assigner(Second())
+    source = env.from_collection([("a", 1), ("a", 100), ("a", 200)]).map(wait).disable_chaining()
+    waited = AsyncDataStream.unordered_wait(source.assign_timestamps_and_watermarks(strategy), Slow(), Time.seconds(10))
+    return waited.key_by(lambda v: v[0]).process(Late())
