@@ -41,7 +41,12 @@ class Entry:
     members: Mapping[str, Standing] = field(default_factory=dict)
 
 
-_NEEDS_JAVA = ("UnsupportedFeatureError: always", "raises UnsupportedFeatureError", "Raises UnsupportedFeatureError")
+_NEEDS_JAVA = (
+    "UnsupportedFeatureError: always",
+    "raises UnsupportedFeatureError",
+    "Raises UnsupportedFeatureError",
+    "needs Java",
+)
 _NO_EFFECT = ("no effect", "read back only")
 
 HEADER = """\
