@@ -16,6 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from penstock.conf import Configuration, RuntimeOptions
+
 __all__ = ["GarbagePolicy", "GarbageStatistics", "GenerationStatistics", "show_frozen_objects"]
 
 THRESHOLDS = (100_000, 50, 1000)
@@ -31,6 +33,8 @@ _IDLE_GROWTH_FLOOR_BYTES = 4 << 20
 _FRUITFUL_FRACTION = 0.1
 _FRUITFUL_OBJECTS = 50_000
 _PATIENCE_MAX = 4
+# CPython 3.12 moves immortal objects, some hundred, out of the collector's sight by itself.
+_INTERPRETER_FROZEN_MAX = 1000
 # At the soft limit and when idle: at most a tenth of the time goes into full collections.
 _REST_FACTOR = 10
 
@@ -119,7 +123,7 @@ class _Settings:
         Not where the program froze some itself: which are whose could then not be told apart at the end.
         """
         with self._lock:
-            if not self._frozen and gc.get_freeze_count():
+            if not self._frozen and gc.get_freeze_count() > _INTERPRETER_FROZEN_MAX:
                 return False
             gc.freeze()
             self._frozen = True
@@ -199,6 +203,20 @@ class GarbagePolicy:
         self._patience = 1
         self._rest_until_s = 0.0
         self._running = False
+
+    @classmethod
+    def from_configuration(
+        cls, configuration: Configuration, used: Callable[[], int], trim: Callable[[], Any] | None = None
+    ) -> GarbagePolicy:
+        """The policy that `penstock.gc.*` describes."""
+        threshold = configuration.get(RuntimeOptions.GARBAGE_THRESHOLD)
+        return cls(
+            used,
+            policy=configuration.get(RuntimeOptions.GARBAGE_POLICY),
+            thresholds=(threshold, *THRESHOLDS[1:]),
+            growth_fraction=configuration.get(RuntimeOptions.GARBAGE_GROWTH),
+            trim=trim,
+        )
 
     def start(self) -> None:
         """Puts the policy in force; the interpreter's settings come back with `stop`."""
