@@ -55,9 +55,9 @@ class JobFacts:
     plan: LocalPlan | TaskManagerPlan
     splits: dict[int, list[Any]] = field(default_factory=dict)
 
-    def take_splits(self, node_id: int, subtask_index: int) -> Sequence[Any]:
-        """The splits of one subtask."""
-        return self.splits[node_id][subtask_index :: self.graph.vertices[node_id].parallelism]
+    def take_splits(self, node_id: int) -> Sequence[Any]:
+        """The planned splits of all subtasks of a source."""
+        return self.splits[node_id]
 
 
 class Attempt(Protocol):
@@ -69,7 +69,7 @@ class Attempt(Protocol):
     def checkpoint_completed(self, barrier: Barrier) -> None:
         """A checkpoint is complete."""
 
-    def checkpoint_aborted(self, checkpoint_id: int) -> None:
+    def checkpoint_aborted(self, barrier: Barrier) -> None:
         """A checkpoint was given up."""
 
     def periodic(self, now_ms: int) -> int:
@@ -121,11 +121,11 @@ class InProcessAttempt:
             if not task.vertex.is_terminal:
                 task.checkpoint_completed(barrier)
 
-    def checkpoint_aborted(self, checkpoint_id: int) -> None:
+    def checkpoint_aborted(self, barrier: Barrier) -> None:
         """Nobody waits for its barrier any more."""
-        self._agent.forget(checkpoint_id, aborted=True)
+        self._agent.forget(barrier.checkpoint_id, aborted=True)
         for task in self.tasks:
-            task.cancel_barrier(checkpoint_id)
+            task.cancel_barrier(barrier.checkpoint_id)
 
     def stop(self) -> None:
         """The tasks have ended: gives up snapshots under way, and proves that all memory came back."""
@@ -163,7 +163,7 @@ def deployment_settings(
         ),
         make_grouped=lambda vertex, lifecycle: _make_sorter(memory, vertex, lifecycle),
         open_gate=memory.open_gate,
-        take_split=facts.take_splits,
+        take_splits=facts.take_splits,
         wake=scheduler.wake,
         ready=scheduler.ready,
         batch_mode=facts.batch_mode,

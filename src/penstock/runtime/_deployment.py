@@ -88,7 +88,7 @@ class DeploymentSettings:
         checkpointing: whether the job takes checkpoints.
         make_backend: creates the keyed state of a subtask: (vertex, operator id, the lifecycle to add its end to).
         make_grouped: creates the grouped input of a BATCH subtask: (vertex).
-        take_split: gives the source splits of a subtask: (node id, subtask index).
+        take_splits: gives the planned splits of a source by its node id.
         recovery: state to restore, by operator id, or None.
         wake: wakes a task from any thread.
         ready: queues a task on the scheduler's thread.
@@ -105,7 +105,7 @@ class DeploymentSettings:
     task: TaskSettings
     make_backend: Callable[[ExecutionVertex, str, Lifecycle], Any]
     make_grouped: Callable[[ExecutionVertex, Lifecycle], ExternalSorter]
-    take_split: Callable[[int, int], Sequence[Any]]
+    take_splits: Callable[[int], Sequence[Any]]
     open_gate: Callable[[str, int], CreditGate]
     wake: Callable[[Task], None]
     ready: Callable[[Task], None]
@@ -450,10 +450,11 @@ class _TaskBuilder:
         context = ReaderContext(self._facts.subtask_index, self._facts.parallelism, self._wake, self._settings.clock)
         recovery = self._settings.recovery(node.operator_id)
         if recovery is not None and recovery.was_source:
-            splits: Sequence[Any] = recovery.splits(self._facts.subtask_index, self._facts.parallelism)
+            splits: Sequence[Any] = recovery.splits
         else:
-            splits = self._settings.take_split(node.id, self._facts.subtask_index)
-        return spec.source.create_reader(splits, context)
+            splits = self._settings.take_splits(node.id)
+        own = spec.source.deal_out(splits, self._facts.parallelism)[self._facts.subtask_index]
+        return spec.source.create_reader(own, context)
 
     def _gate(self) -> InputGate:
         channels = self._deployment.channels_to(self._vertex.vertex.id, self._vertex.subtask_index)

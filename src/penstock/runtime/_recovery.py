@@ -11,8 +11,8 @@ __all__ = ["OperatorRecovery"]
 class OperatorRecovery:
     """The state of one operator in a checkpoint, over all subtasks it had then; dealt out to those it has now.
 
-    Keyed state and timers follow their key groups. States without keys (operator objects, splits, sink writers) are
-    dealt out round robin, as Flink redistributes a split-list state.
+    Keyed state and timers follow their key groups. States without keys (operator objects, sink writers) are dealt out
+    round robin, as Flink redistributes a split-list state; a source deals out its splits itself.
 
     Attributes:
         keyed_handles: (handle, reader) pairs for the state backend.
@@ -58,6 +58,7 @@ class OperatorRecovery:
         """Snapshots of all sink writers, for the committer's clean-up."""
         return list(self._writer_states)
 
-    def splits(self, subtask_index: int, parallelism: int) -> list[Any]:
-        """Source splits that belong to a subtask."""
-        return self._splits[subtask_index::parallelism]
+    @property
+    def splits(self) -> list[Any]:
+        """All source splits; the source deals them out."""
+        return list(self._splits)
