@@ -92,7 +92,7 @@ def test_what_needs_java_raises_when_it_is_used(module):
         if entry.standing is not Standing.NEEDS_JAVA or not isinstance(value, type):
             continue
         count = len(inspect.signature(value.__init__).parameters) - 1 if "__init__" in vars(value) else 0
-        with pytest.raises(UnsupportedFeatureError, match=r"JVM|Java|JAR"):
+        with pytest.raises(UnsupportedFeatureError, match=r"JVM|Java|JAR|removed from Flink 2"):
             value(*["x"] * max(count, 0))
 
 

@@ -75,7 +75,7 @@ class CompletableFuture(Generic[T]):
                 return
             try:
                 self._result = self._call()
-            except Exception as error:  # noqa: BLE001  (kept, and raised by `result`)
+            except Exception as error:
                 self._error = error
             self._done = True
 

@@ -122,10 +122,10 @@ class RuntimeContext(KeyedStateStore):
 class Function(ABC):  # noqa: B024  (PyFlink's base is abstract too)
     """Base of all user functions."""
 
-    def open(self, runtime_context: RuntimeContext) -> None:  # noqa: B027  (optional by contract)
+    def open(self, runtime_context: RuntimeContext) -> None:
         """Called once per subtask before the first element."""
 
-    def close(self) -> None:  # noqa: B027  (optional by contract)
+    def close(self) -> None:
         """Called once per subtask at the end, also after a failure."""
 
 

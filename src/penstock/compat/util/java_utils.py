@@ -25,7 +25,7 @@ __all__ = [
 
 
 def _bridge(name: str) -> Callable[..., NoReturn]:
-    def refuse(*args: Any, **kwargs: Any) -> NoReturn:
+    def refuse(*_args: Any, **_kwargs: Any) -> NoReturn:
         raise UnsupportedFeatureError(
             f"{name}() is PyFlink's internal access to the JVM; Penstock has none. For configuration use "
             "env.configure(Configuration), and env.get_configuration() to read it."

@@ -336,19 +336,27 @@ class Semantic(Enum):
     NONE = 2
 
 
-class FlinkKafkaConsumer:
-    """The source that KafkaSource has replaced; Flink 2 no longer has it."""
+class FlinkKafkaConsumerBase:
+    """The source that KafkaSource has replaced: Flink 2's JARs lack it, and it raises UnsupportedFeatureError."""
 
     def __init__(self, *arguments: Any, **settings: Any) -> NoReturn:
         raise UnsupportedFeatureError(
-            "FlinkKafkaConsumer was removed from Flink 2. Use KafkaSource.builder() with env.from_source()."
+            f"{type(self).__name__} was removed from Flink 2. Use KafkaSource.builder() with env.from_source()."
         )
 
 
-class FlinkKafkaProducer:
-    """The sink that KafkaSink has replaced; Flink 2 no longer has it."""
+class FlinkKafkaConsumer(FlinkKafkaConsumerBase):
+    """The source that KafkaSource has replaced: Flink 2's JARs lack it, and it raises UnsupportedFeatureError."""
+
+
+class FlinkKafkaProducerBase:
+    """The sink that KafkaSink has replaced: Flink 2's JARs lack it, and it raises UnsupportedFeatureError."""
 
     def __init__(self, *arguments: Any, **settings: Any) -> NoReturn:
         raise UnsupportedFeatureError(
-            "FlinkKafkaProducer was removed from Flink 2. Use KafkaSink.builder() with stream.sink_to()."
+            f"{type(self).__name__} was removed from Flink 2. Use KafkaSink.builder() with stream.sink_to()."
         )
+
+
+class FlinkKafkaProducer(FlinkKafkaProducerBase):
+    """The sink that KafkaSink has replaced: Flink 2's JARs lack it, and it raises UnsupportedFeatureError."""
