@@ -169,8 +169,10 @@ def _entry(owner: Any, name: str, record: Any) -> Entry:
     value = getattr(owner, name, None) if owner is not None else None
     if value is None:
         return Entry(name, Standing.MISSING, dict.fromkeys(_recorded_members(record), Standing.MISSING))
-    members = {member: _member_standing(value, member) for member in _recorded_members(record)}
-    return Entry(name, _standing(value), members)
+    standing = _standing(value)
+    if standing is Standing.NEEDS_JAVA:  # as a whole: what nobody can have an instance of has no members to speak of
+        return Entry(name, standing, dict.fromkeys(_recorded_members(record), standing))
+    return Entry(name, standing, {member: _member_standing(value, member) for member in _recorded_members(record)})
 
 
 def _recorded_members(record: Any) -> Iterator[str]:
