@@ -46,6 +46,9 @@ def test_illegal_quotes(text: str) -> None:
         ("PYTHON: 0x10", {"PYTHON": "16"}),
         ("PYTHON: 1.50", {"PYTHON": "1.5"}),
         ("PYTHON: true", {"PYTHON": "true"}),
+        ("PYTHON: [1]", {"PYTHON": "[1]"}),
+        ("PYTHON:3 ,  OPERATOR:\t4", {"PYTHON": "3", "OPERATOR": "4"}),  # a tab separates nothing in YAML
+        ("{[a]: 1}", {"[a]": "1"}),
         ("OPERATOR: 70, PYTHON: 30", {"OPERATOR": "70", "PYTHON": "30"}),  # no YAML, but good pairs
         ("OPERATOR: 1\nPYTHON: 2", {"OPERATOR": "1", "PYTHON": "2"}),
         ("a:'c,d'", None),

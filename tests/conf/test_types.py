@@ -56,6 +56,8 @@ class Mode(Enum):
         (DURATION, timedelta(seconds=2), 2000),
         (STRING, 1e10, "1.0E10"),
         (STRING, True, "true"),
+        (STRING, math.nan, ".nan"),
+        (STRING, -math.inf, "-.inf"),
         (STRING, Mode.FAST, "FAST"),
         (LIST, "a; b;'c;d'", ["a", "b", "c;d"]),
         (LIST, "[a, 'b c', 1]", ["a", "b c", "1"]),

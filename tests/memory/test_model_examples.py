@@ -114,7 +114,7 @@ def test_fractions_are_the_decimals_that_32_bit_floats_print_as() -> None:
     assert error_of(plan_task_manager, typed).error_id == "value-unparsable"
     almost_one = configured(TM, {"flink_size": "4g", "managed_fraction": "0.99999998"})
     assert error_of(plan_task_manager, almost_one).error_id == "range-inconsistent"
-    assert task_manager(flink_size="4g", managed_fraction="-0.0").managed_bytes == 0
+    assert task_manager(flink_size="4g", managed_fraction="-0.0", network_fraction=-0.0).managed_bytes == 0
 
 
 def test_a_remainder_is_refused_where_a_fraction_would_be_capped() -> None:

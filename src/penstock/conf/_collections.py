@@ -20,7 +20,7 @@ def read_list(text: str) -> list[str]:
     """
     parsed = _read_as_yaml(text)
     if isinstance(parsed, list) and None not in parsed:
-        return [printed(item) for item in parsed]
+        return [_text_of(item) for item in parsed]
     return split_quoted(text, ";")
 
 
@@ -34,7 +34,7 @@ def read_map(text: str) -> dict[str, str]:
     """
     parsed = _read_as_yaml(text)
     if isinstance(parsed, dict) and None not in parsed and None not in parsed.values():
-        by_text = {printed(key): printed(value) for key, value in parsed.items()}
+        by_text = {_text_of(key): _text_of(value) for key, value in parsed.items()}
         if len(by_text) == len(parsed):  # 1 and "1" are one name
             return by_text
     entries: dict[str, str] = {}
@@ -46,6 +46,15 @@ def read_map(text: str) -> dict[str, str]:
             raise ValueError(f"the name '{pair[0]}' is given twice")
         entries[pair[0]] = pair[1]
     return entries
+
+
+def _text_of(value: object) -> str:
+    """A YAML value as text: a collection in YAML's own way, a scalar as it is printed."""
+    if isinstance(value, list | dict):
+        from penstock.conf._yaml import flow_text
+
+        return flow_text(value)
+    return printed(value)
 
 
 def split_quoted(text: str, separator: str) -> list[str]:

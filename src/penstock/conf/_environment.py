@@ -68,7 +68,7 @@ def configuration_from_properties(text: str, environment: Mapping[str, str]) -> 
         ConfigurationFileError: `properties-invalid`: a line that is no `key: value`.
     """
     configuration = Configuration()
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         stripped = line.strip()
         if not stripped or stripped[0] == "#":
             continue

@@ -76,7 +76,7 @@ def configuration_from_flat_file(text: str, name: str = "flink-conf.yaml") -> tu
         ConfigurationFileError: `properties-invalid`: a line that is no `key: value`.
     """
     configuration, warnings = Configuration(), []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):
         content = line.partition("#")[0]
         stripped = content.strip()
         if not stripped:

@@ -180,6 +180,12 @@ def _to_duration_ms(value: object) -> int:
     return parse_duration_ns(printed(value)) // 10**6
 
 
+def _to_string(value: object) -> str:
+    if isinstance(value, float) and value - value != 0:  # Flink prints typed values as YAML here
+        return ".nan" if value != value else ".inf" if value > 0 else "-.inf"
+    return printed(value)
+
+
 def _to_list(value: object) -> list[str]:
     if isinstance(value, list | tuple):
         return [printed(item) for item in value]
@@ -217,7 +223,7 @@ BOOLEAN: OptionType[bool] = OptionType("boolean", _to_boolean, "true")
 DURATION: OptionType[int] = OptionType("duration", _to_duration_ms, "30 s")
 """A duration; Python type int, in whole milliseconds, cut off. A bare number is milliseconds."""
 
-STRING: OptionType[str] = OptionType("string", printed, "text")
+STRING: OptionType[str] = OptionType("string", _to_string, "text")
 """Any text."""
 
 LIST: OptionType[list[str]] = OptionType("list of strings", _to_list, "a;b")

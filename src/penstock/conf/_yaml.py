@@ -45,6 +45,12 @@ class Mapping(dict[object, object]):
         self.lines: dict[object, int] = {}
 
 
+class CollectionKey(str):
+    """A sequence or mapping as a key, in its text: hashable, and no text that a configuration takes for a key."""
+
+    __slots__ = ()
+
+
 Entry = tuple[str, object, int]
 """A flattened key, its value, and the line of the key, from 1."""
 
@@ -90,6 +96,10 @@ def read_document(text: str, name: str) -> object:
     import yaml
 
     loader: type[Any] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+    if "\t" in text:
+        from penstock.conf._yaml_tabs import TabLoader
+
+        loader = TabLoader
     try:
         parser = loader(text)
         try:
@@ -175,7 +185,7 @@ class _Composer:
             event = parser.peek_event()
             key = self._node()
             if isinstance(key, dict | list):
-                key = str(key)
+                key = CollectionKey(flow_text(key))
             if key in result:
                 raise self._error(f"the key '{key}' is repeated", event)
             result[key] = self._node()
@@ -186,6 +196,8 @@ class _Composer:
     def _scalar(self, event: Any) -> object:
         text: str = event.value
         tag = event.tag
+        if text[:2] == "+." and event.implicit[0] and _INFINITY.fullmatch(text):
+            raise self._error(f"'{text}' is a number to YAML, but none that Flink can read; leave out the sign", event)
         if tag is None:
             return resolve_plain(text) if event.implicit[0] else text
         if tag in ("!", _TAG + "str"):
@@ -232,7 +244,9 @@ def flatten(mapping: Mapping, name: str, prefix: str = "") -> Iterator[Entry]:
     """
     for key, value in mapping.items():
         line = mapping.lines[key]
-        if not isinstance(key, str):
+        if key is None:
+            key = "null"  # Flink puts a null key in front of its value's key, where Java prints it as this text
+        if not isinstance(key, str) or isinstance(key, CollectionKey):
             raise ConfigurationFileError("yaml-invalid", name, f"the key '{key}' is no text; put it in quotes", line)
         if value is None:
             reason = f"the key '{prefix}{key}' has no value; remove it, or write \"\" for an empty text"
@@ -256,6 +270,8 @@ def flow_text(value: object) -> str:
     if isinstance(value, str):
         plain = re.fullmatch(r"[\w./+-][\w./+ -]*", value) and value == value.strip() and value[0] != "-"
         return value if plain and resolve_plain(value) is value else "'" + value.replace("'", "''") + "'"
+    if isinstance(value, float) and value - value != 0:
+        return ".nan" if value != value else ".inf" if value > 0 else "-.inf"
     from penstock.conf._types import printed
 
     return printed(value)
