@@ -9,7 +9,8 @@ from typing import Any
 
 from penstock.memory import RocksDBPlan
 from penstock.runtime.state import BackendContext, HashMapBackend, KeyedStateBackend, KeyedStateHandle
-from penstock.runtime.state._object_cache import ObjectCachePool
+from penstock.runtime.state._auto import AutoBackend
+from penstock.runtime.state._heap_share import HeapShare
 from penstock.runtime.state._rocksdb import RocksDBBackend, RocksDBSettings
 from penstock.runtime.state._rocksdb_memory import RocksDBMemory
 
@@ -74,7 +75,7 @@ def new_rocksdb(
     plan = RocksDBPlan("fixed-per-slot", 0.5, 0.1, False, 8 << 20, (8 << 20) * 5 // 6, (8 << 20) // 3)
     settings = RocksDBSettings((str(directory),), incremental=incremental)
     lease = RocksDBMemory.lease(plan, "test", None)
-    return RocksDBBackend(context(clock, subtask, parallelism), settings, lease, ObjectCachePool(cache_bytes))
+    return RocksDBBackend(context(clock, subtask, parallelism), settings, lease, HeapShare(cache_bytes))
 
 
 def new_small_rocksdb(
@@ -84,10 +85,19 @@ def new_small_rocksdb(
     return new_rocksdb(clock, directory, subtask, parallelism, cache_bytes=1, incremental=False)
 
 
+def new_auto(clock: Callable[[], int], directory: Path, subtask: int = 0, parallelism: int = 1) -> KeyedStateBackend:
+    """One that moves to RocksDB at the first look."""
+    share = HeapShare(0)
+    return AutoBackend(
+        context(clock, subtask, parallelism), share, lambda _: new_rocksdb(clock, directory, subtask, parallelism)
+    )
+
+
 BACKENDS: dict[str, Callable[..., KeyedStateBackend]] = {
     "hashmap": new_hashmap,
     "rocksdb": new_rocksdb,
     "rocksdb-uncached": new_small_rocksdb,
+    "auto": new_auto,
 }
 
 

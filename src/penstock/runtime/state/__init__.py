@@ -23,6 +23,7 @@ from penstock.runtime.state._backend import (
     ValueTable,
 )
 from penstock.runtime.state._errors import StateBackendError, StateMigrationError
+from penstock.runtime.state._factory import StateBackendFactory, state_backend_type
 from penstock.runtime.state._heap import HashMapBackend
 from penstock.runtime.state._key_groups import (
     KeyGroupRange,
@@ -57,6 +58,7 @@ __all__ = [
     "SnapshotReader",
     "SnapshotWriter",
     "StateBackendError",
+    "StateBackendFactory",
     "StateKind",
     "StateMigrationError",
     "StateSize",
@@ -70,6 +72,7 @@ __all__ = [
     "freeze_key",
     "key_group_of",
     "key_group_range",
+    "state_backend_type",
     "subtask_for",
     "thaw_key",
 ]

@@ -429,10 +429,10 @@ class KeyedStateBackend(ABC):
         """The key group of a frozen key."""
         return self.key_groups.of(key)
 
-    def begin_batch(self, keys: Sequence[Key]) -> None:  # noqa: B027  # nothing to do in memory
+    def begin_batch(self, keys: Sequence[Key]) -> None:  # nothing to do in memory
         """Before a batch that uses state objects: reads ahead what the store has of these keys."""
 
-    def end_batch(self) -> None:  # noqa: B027  # nothing to do in memory
+    def end_batch(self) -> None:  # nothing to do in memory
         """After a batch: keeps caches within their bytes."""
 
     @abstractmethod
@@ -443,7 +443,7 @@ class KeyedStateBackend(ABC):
     def restore(self, handles: Sequence[tuple[KeyedStateHandle, SnapshotReader]]) -> None:
         """Loads the own key groups out of handles of this operator, before the first `table`; others are skipped."""
 
-    def checkpoint_completed(self, checkpoint_id: int) -> None:  # noqa: B027  # only incremental backends care
+    def checkpoint_completed(self, checkpoint_id: int) -> None:  # only incremental backends care
         """A checkpoint is complete: later ones may build on it."""
 
     @abstractmethod

@@ -99,6 +99,16 @@ class HashMapBackend(KeyedStateBackend):
             self._restored[name] = written, new_table(TableSpec(name, kind, ttl=written["ttl"]))
         self._restored[name][1].load(namespace, keys, values)
 
+    # -- moving ----------------------------------------------------------------------------------
+
+    def tables(self) -> list[HeapTable]:
+        """The tables in use."""
+        return list(self._tables.values())
+
+    def restored_tables(self) -> list[tuple[dict[str, Any], HeapTable]]:
+        """Restored state nobody declared yet: its schema and a table."""
+        return list(self._restored.values())
+
     # -- the rest --------------------------------------------------------------------------------
 
     def sizes(self) -> list[StateSize]:

@@ -6,7 +6,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +16,7 @@ from penstock.runtime.state._backend import (
     Key,
     KeyedStateBackend,
     KeyedStateHandle,
+    Namespace,
     SnapshotReader,
     SnapshotWriter,
     StateKind,
@@ -25,19 +26,21 @@ from penstock.runtime.state._backend import (
 )
 from penstock.runtime.state._codecs import Code, ValueCodec, code_of
 from penstock.runtime.state._errors import StateBackendError
+from penstock.runtime.state._heap_share import HeapShare
 from penstock.runtime.state._keys import encode_key
-from penstock.runtime.state._object_cache import ObjectCachePool
+from penstock.runtime.state._rocksdb_cache import CachedTable
 from penstock.runtime.state._rocksdb_directories import owned_directory
 from penstock.runtime.state._rocksdb_lists import RocksDBListTable
 from penstock.runtime.state._rocksdb_maps import RocksDBMapTable
 from penstock.runtime.state._rocksdb_memory import RocksDBMemory, RocksDBTuning
 from penstock.runtime.state._rocksdb_snapshot import CanonicalSnapshot, FilesSnapshot, FrozenSnapshot
 from penstock.runtime.state._rocksdb_store import END_OF_STATE, META_KEY, RocksDBStore
-from penstock.runtime.state._rocksdb_tables import CachedTable, RocksDBValueTable
+from penstock.runtime.state._rocksdb_values import RocksDBValueTable
 from penstock.runtime.state._schema import adaptation, describe
 
 if TYPE_CHECKING:
     from penstock.conf import Configuration
+    from penstock.runtime.state._ttl import TtlRule
 
 __all__ = ["FORMAT_VERSION", "RocksDBBackend", "RocksDBSettings"]
 
@@ -106,7 +109,9 @@ class RocksDBBackend(KeyedStateBackend):
         is_incremental: whether checkpoints upload only new files.
     """
 
-    def __init__(self, context: BackendContext, settings: RocksDBSettings, lease: Any, pool: ObjectCachePool) -> None:
+    in_memory = False
+
+    def __init__(self, context: BackendContext, settings: RocksDBSettings, lease: Any, pool: HeapShare) -> None:
         """A backend without state.
 
         Args:
@@ -207,9 +212,10 @@ class RocksDBBackend(KeyedStateBackend):
         codec = ValueCodec(
             spec.name, codes, code_of(spec.type_info), ttl=spec.ttl, born_ms=self.context.now_ms(), convert=convert
         )
-        return self._new_table(spec, number, codec, rows)
+        return self.new_table(spec, number, codec, rows)
 
-    def _new_table(self, spec: TableSpec, number: int, codec: ValueCodec, rows: int) -> CachedTable:
+    def new_table(self, spec: TableSpec, number: int, codec: ValueCodec, rows: int) -> CachedTable:
+        """A table of a kind on this store."""
         kinds: dict[StateKind, type[CachedTable]] = {StateKind.LIST: RocksDBListTable, StateKind.MAP: RocksDBMapTable}
         return kinds.get(spec.kind, RocksDBValueTable)(self, spec, number, codec, rows)
 
@@ -227,6 +233,23 @@ class RocksDBBackend(KeyedStateBackend):
                     self.store.put(changed, value)
         self.store.write_batch()
 
+    def adopt(self, spec: TableSpec, ttl: TtlRule | None, contents: Iterable[tuple[Namespace, dict[Key, Any]]]) -> None:
+        """Goes on with a table of the heap: its dicts become the cache."""
+        table = self.table(spec)
+        table.ttl = ttl
+        for namespace, entries in contents:
+            table.adopt(namespace, entries)
+
+    def load_restored(self, written: dict[str, Any], contents: Iterable[tuple[Namespace, dict[Key, Any]]]) -> None:
+        """Takes over restored state nobody declared yet."""
+        from penstock.runtime.state._rocksdb_restore import loading_table, note_loaded
+
+        table = loading_table(self, written)
+        for namespace, entries in contents:
+            if entries:
+                table.load(namespace, list(entries), list(entries.values()))
+        note_loaded(self, table)
+
     def new_state_number(self) -> int:
         """The number of a new state."""
         self._numbers += 1
@@ -239,7 +262,7 @@ class RocksDBBackend(KeyedStateBackend):
             return table
         spec = TableSpec(schema["name"], StateKind(schema["kind"]), ttl=schema["ttl"])
         codec = ValueCodec(spec.name, schema["codes"], None, ttl=spec.ttl)
-        return self._new_table(spec, schema["number"], codec, max(1, schema["rows"]))
+        return self.new_table(spec, schema["number"], codec, max(1, schema["rows"]))
 
     def schemas(self) -> tuple[dict[str, Any], ...]:
         """What the store holds: each state's schema, with what is needed to read it."""
@@ -330,7 +353,7 @@ class RocksDBBackend(KeyedStateBackend):
         self.settle()
         snapshot: FrozenSnapshot
         if canonical:
-            snapshot = CanonicalSnapshot(self, writer)
+            snapshot = CanonicalSnapshot(self, writer, checkpoint_id)
         else:
             known = self._known_files if self.is_incremental else {}
             snapshot = FilesSnapshot(self, writer, checkpoint_id, known, self.settings.transfer_threads)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from penstock.runtime.state._backend import Key, ListTable, Namespace, TableSpec
 from penstock.runtime.state._codecs import ValueCodec
 from penstock.runtime.state._keys import decode_key, freeze_key
+from penstock.runtime.state._rocksdb_cache import CachedTable, Partition
 from penstock.runtime.state._rocksdb_store import after_prefix
-from penstock.runtime.state._rocksdb_tables import CachedTable, Partition
 
 if TYPE_CHECKING:
     from penstock.runtime.state._rocksdb import RocksDBBackend
@@ -34,6 +34,11 @@ class RocksDBListTable(CachedTable, ListTable):
         self._written: dict[tuple[Namespace, Key], int] = {}
         self._complete: set[tuple[Namespace, Key]] = set()
         self._obsolete: set[tuple[Namespace, Key]] = set()  # the rows of the key are to be deleted
+
+    def adopt(self, namespace: Namespace, entries: dict[Key, Any]) -> None:
+        """All lists are complete."""
+        super().adopt(namespace, entries)
+        self._complete.update((namespace, key) for key in entries)
 
     # -- appending -------------------------------------------------------------------------------
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.runtime.state._backend import Key, MapTable, Namespace, TableSpec
-from penstock.runtime.state._codecs import ValueCodec
+from penstock.runtime.state._codecs import ValueCodec, stamp_of
 from penstock.runtime.state._keys import decode_key, encode_key, freeze_key
+from penstock.runtime.state._rocksdb_cache import CachedTable, Partition
 from penstock.runtime.state._rocksdb_store import after_prefix
-from penstock.runtime.state._rocksdb_tables import CachedTable, Partition
 from penstock.runtime.state._values import object_size_bytes
 
 if TYPE_CHECKING:
@@ -57,6 +57,15 @@ class RocksDBMapTable(CachedTable, MapTable):
     def __init__(self, backend: RocksDBBackend, spec: TableSpec, number: int, codec: ValueCodec, rows: int = 0) -> None:
         super().__init__(backend, spec, number, codec, rows)
         self._entries_cached = 0
+
+    def adopt(self, namespace: Namespace, entries: dict[Key, Any]) -> None:
+        """All maps are complete, and every entry of theirs is dirty."""
+        for key, mapping in entries.items():
+            cached = entries[key] = _CachedMap(complete=True)
+            cached.values = mapping
+            cached.dirty = set(mapping)
+            self._entries_cached += len(mapping)
+        super().adopt(namespace, entries)
 
     def _cached_entries(self) -> int:
         return self._entries_cached + super()._cached_entries()
@@ -302,8 +311,6 @@ class RocksDBMapTable(CachedTable, MapTable):
             yield row_key, start, decode_key(row_key, start)[0], value
 
     def _is_expired_row(self, value: bytes, now_ms: int) -> bool:
-        from penstock.runtime.state._codecs import stamp_of
-
         stamp = stamp_of(value)
         return stamp is not None and self.ttl is not None and self.ttl.is_expired(stamp, now_ms)
 

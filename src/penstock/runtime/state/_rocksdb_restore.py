@@ -112,28 +112,29 @@ def _load(backend: RocksDBBackend, handle: KeyedStateHandle, reader: SnapshotRea
     for schema, namespace, keys, values in filtered_chunks(handle, reader, backend):
         name = schema["name"]
         if name not in tables:
-            tables[name] = _loading_table(backend, schema)
+            tables[name] = loading_table(backend, schema)
         tables[name].load(namespace, keys, values)
-    for name, table in tables.items():
-        known = backend.restored_schema(name) or {}
-        backend.restore_schema(known | {"rows": table.rows, "last": backend.next_number()})
+    for table in tables.values():
+        note_loaded(backend, table)
 
 
-def _loading_table(backend: RocksDBBackend, schema: dict[str, Any]) -> Any:
+def loading_table(backend: RocksDBBackend, schema: dict[str, Any]) -> Any:
     """A table that writes restored values as their schema says."""
     code = schema.get("code")
     known = backend.restored_schema(schema["name"])
     if known is None:
-        known = schema | {
-            "number": backend.new_state_number(),
-            "codes": [] if code is None else [code],
-            "rows": 0,
-            "last": 0,
-        }
+        codes = [] if code is None else [code]
+        known = schema | {"number": backend.new_state_number(), "codes": codes, "rows": 0, "last": 0}
         backend.restore_schema(known)
     spec = TableSpec(schema["name"], StateKind(schema["kind"]), ttl=schema["ttl"])
     codec = ValueCodec(spec.name, known["codes"], code, ttl=spec.ttl)
-    return backend._new_table(spec, known["number"], codec, known["rows"])
+    return backend.new_table(spec, known["number"], codec, known["rows"])
+
+
+def note_loaded(backend: RocksDBBackend, table: Any) -> None:
+    """Remembers what a loading table wrote."""
+    schema = backend.restored_schema(table.spec.name) or {}
+    backend.restore_schema(schema | {"rows": table.rows, "last": backend.next_number()})
 
 
 def rocksdb_chunks(
@@ -141,14 +142,14 @@ def rocksdb_chunks(
 ) -> Iterator[tuple[dict[str, Any], Any, list[Any], list[Any]]]:
     """The own entries of a RocksDB checkpoint for a backend that is none: (schema, namespace, keys, values)."""
     from penstock.memory import RocksDBPlan
-    from penstock.runtime.state._object_cache import ObjectCachePool
+    from penstock.runtime.state._heap_share import HeapShare
     from penstock.runtime.state._rocksdb import RocksDBBackend, RocksDBSettings
     from penstock.runtime.state._rocksdb_memory import RocksDBMemory
 
     directory = tempfile.mkdtemp(prefix="penstock-restore-")
     plan = RocksDBPlan("none", 0.5, 0.1, False)
     lease = RocksDBMemory.lease(plan, backend.place, None)
-    reading = RocksDBBackend(backend.context, RocksDBSettings((directory,)), lease, ObjectCachePool(64 << 20))
+    reading = RocksDBBackend(backend.context, RocksDBSettings((directory,)), lease, HeapShare(64 << 20))
     try:
         restore_backend(reading, [(handle, reader)])
         own = backend.key_group_range

@@ -1,13 +1,13 @@
-"""Snapshots of the `rocksdb` backend: hard links of its files, or a savepoint read from a frozen view.
+"""Snapshots of the `rocksdb` backend: its files, or a savepoint read from them.
 
-Both begin by writing what is frozen, in slices on the task's thread. Then a checkpoint's files are linked and uploaded
-by a thread of their own, while the task goes on; a savepoint's entries are read from a RocksDB snapshot and encoded in
-slices again.
+Both begin by writing what is frozen, in slices on the task's thread. Then a thread of their own links the store's files
+into another directory, after which the task may change the store again. A checkpoint's files are uploaded by that
+thread; a savepoint's entries are read from them and encoded, in slices on the task's thread again. (Iterators of the
+store itself would hold its write buffers in memory for as long, and rocksdict's snapshots do not hold for iterators.)
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import threading
@@ -20,11 +20,11 @@ from penstock.errors import InvariantError, PenstockError
 from penstock.runtime.state._backend import Key, KeyedStateHandle, Namespace, SnapshotWriter, StateSnapshot
 from penstock.runtime.state._canonical import CANONICAL, FILE, ROCKSDB, ChunkEncoder, ChunkFile
 from penstock.runtime.state._errors import StateBackendError
-from penstock.runtime.state._rocksdb_store import after_prefix
+from penstock.runtime.state._rocksdb_store import RocksDBStore, after_prefix
 
 if TYPE_CHECKING:
     from penstock.runtime.state._rocksdb import RocksDBBackend
-    from penstock.runtime.state._rocksdb_tables import CachedTable
+    from penstock.runtime.state._rocksdb_cache import CachedTable
 
 __all__ = ["CanonicalSnapshot", "FilesSnapshot", "FrozenSnapshot"]
 
@@ -34,18 +34,18 @@ _SKIPPED_FILES: Final = frozenset({"rocksdict-config.json"})
 
 
 class FrozenSnapshot(StateSnapshot):
-    """What the two share: writing what is frozen. Created and advanced by the task's thread.
+    """What the two share: writing what is frozen, and linking. Created and advanced by the task's thread."""
 
-    Attributes:
-        is_flushing: True until the state at the barrier is safe, and the store may be changed again.
-    """
-
-    def __init__(self, backend: RocksDBBackend, writer: SnapshotWriter) -> None:
+    def __init__(self, backend: RocksDBBackend, writer: SnapshotWriter, checkpoint_id: int) -> None:
         self._backend = backend
         self._writer = writer
+        self._checkpoint_id = checkpoint_id
         self._tables = list(backend.tables.values())
+        self._directory = f"{backend.directory}/chk-{checkpoint_id}-{os.urandom(3).hex()}"
         self._is_written = False
-        self._cancelled = False
+        self._is_cancelled = False
+        self._linked = threading.Event()
+        self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
         for table in self._tables:
             table.freeze()
@@ -53,13 +53,13 @@ class FrozenSnapshot(StateSnapshot):
 
     @property
     def is_flushing(self) -> bool:
-        """Whether the store must not be changed."""
-        raise NotImplementedError
+        """Whether the store must not be changed: until its files are linked."""
+        return not self._linked.is_set()
 
     @property
     def is_over(self) -> bool:
         """Whether nothing of it is left to be done or cancelled."""
-        raise NotImplementedError
+        return self._is_written and (self._thread is None or not self._thread.is_alive())
 
     def advance(self, max_ms: float = 5.0) -> bool:
         """Writes what is frozen for about `max_ms`, then goes on with the rest."""
@@ -68,7 +68,11 @@ class FrozenSnapshot(StateSnapshot):
             self._write_some(_WRITTEN_AT_ONCE)
             if time.perf_counter() >= deadline:
                 return False
-        return self._advance_rest(deadline)
+        return self._advance_linked(deadline)
+
+    def _advance_linked(self, deadline: float) -> bool:
+        """What is left for the task's thread."""
+        return True
 
     def _write_some(self, limit: int) -> None:
         try:
@@ -82,95 +86,72 @@ class FrozenSnapshot(StateSnapshot):
                 table.unfreeze()
         self._is_written = True
         self._backend.frozen_is_written()
-        self._start_rest()
-
-    def _start_rest(self) -> None:
-        """The store holds the state at the barrier and nothing newer."""
-        raise NotImplementedError
-
-    def _advance_rest(self, deadline: float) -> bool:
-        raise NotImplementedError
-
-    def settle(self) -> None:
-        """Until the store may be changed again."""
-        while not self._is_written:
-            self._write_some(1 << 30)
-
-    def cancel(self) -> None:
-        """Gives up; what is frozen is dirty again."""
-        if not self._is_written:
-            self._is_written = True
-            for table in self._tables:
-                table.unfreeze()
-            self._backend.frozen_is_written()
-        self._cancelled = True
-        self._cancel_rest()
-
-    def _cancel_rest(self) -> None:
-        raise NotImplementedError
-
-
-class FilesSnapshot(FrozenSnapshot):
-    """A checkpoint of the store's files: linked at once, uploaded by a thread, known files not again."""
-
-    def __init__(
-        self, backend: RocksDBBackend, writer: SnapshotWriter, checkpoint_id: int, known: dict[str, Any], threads: int
-    ) -> None:
-        super().__init__(backend, writer)
-        self._checkpoint_id = checkpoint_id
-        self._known = known
-        self._threads = threads
-        self._directory = f"{backend.directory}/chk-{checkpoint_id}-{os.urandom(3).hex()}"
-        self._linked = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._files: dict[str, Any] = {}
-
-    @property
-    def is_flushing(self) -> bool:
-        """Until the files are linked."""
-        return not self._linked.is_set()
-
-    @property
-    def is_over(self) -> bool:
-        """The thread ended, or never began."""
-        return self._is_written and (self._thread is None or not self._thread.is_alive())
-
-    def _start_rest(self) -> None:
         if self._error is not None:
             self._linked.set()
             return
         self._thread = threading.Thread(target=self._run, name=f"rocksdb-checkpoint {self._checkpoint_id}", daemon=True)
         self._thread.start()
 
-    def _advance_rest(self, deadline: float) -> bool:
-        return True
-
-    def settle(self) -> None:
-        """Writes what is frozen, and waits for the files to be linked."""
-        super().settle()
-        self._linked.wait()
-
     def _run(self) -> None:
         try:
             self._backend.store.create_checkpoint(self._directory)
             self._linked.set()
-            self._files = self._upload()
+            self._use_files()
         except BaseException as error:
             self._error = error
         finally:
             self._linked.set()
-            shutil.rmtree(self._directory, ignore_errors=True)
 
-    def _upload(self) -> dict[str, Any]:
+    def _use_files(self) -> None:
+        """On the thread: what is done with the linked files."""
+
+    def settle(self) -> None:
+        """Until the store may be changed again."""
+        while not self._is_written:
+            self._write_some(1 << 30)
+        self._linked.wait()
+
+    def cancel(self) -> None:
+        """Gives up; what is frozen is dirty again."""
+        self._is_cancelled = True
+        if not self._is_written:
+            self._is_written = True
+            for table in self._tables:
+                table.unfreeze()
+            self._backend.frozen_is_written()
+        if self._thread is not None:
+            self._thread.join()
+        self._linked.set()
+        self._clean_up()
+
+    def _clean_up(self) -> None:
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+
+class FilesSnapshot(FrozenSnapshot):
+    """A checkpoint of the store's files: those that are known already are not uploaded again."""
+
+    def __init__(
+        self, backend: RocksDBBackend, writer: SnapshotWriter, checkpoint_id: int, known: dict[str, Any], threads: int
+    ) -> None:
+        super().__init__(backend, writer, checkpoint_id)
+        self._known = known
+        self._threads = threads
+        self._files: dict[str, Any] = {}
+
+    def _use_files(self) -> None:
         names = [name for name in sorted(os.listdir(self._directory)) if name not in _SKIPPED_FILES]
         new = [name for name in names if name not in self._known and not name.endswith(".log")]
         files = {name: self._known[name] for name in names if name in self._known}
-        with ThreadPoolExecutor(min(self._threads, max(1, len(new))), "rocksdb-upload") as executor:
-            files.update(zip(new, executor.map(self._upload_file, new), strict=True))
-        return files
+        try:
+            with ThreadPoolExecutor(min(self._threads, max(1, len(new))), "rocksdb-upload") as executor:
+                files.update(zip(new, executor.map(self._upload, new), strict=True))
+        finally:
+            self._clean_up()
+        self._files = files
 
-    def _upload_file(self, name: str) -> Any:
-        if self._cancelled:
+    def _upload(self, name: str) -> Any:
+        if self._is_cancelled:
             raise StateBackendError(f"checkpoint {self._checkpoint_id} was cancelled")
         path = f"{self._directory}/{name}"
         prefix = self._backend.context.file_prefix
@@ -190,57 +171,58 @@ class FilesSnapshot(FrozenSnapshot):
         self._backend.uploaded(self._checkpoint_id, self._files)
         return KeyedStateHandle(ROCKSDB, self._backend.key_group_range, self.schemas, self._files)
 
-    def _cancel_rest(self) -> None:
-        if self._thread is not None:
-            self._thread.join()
-        self._linked.set()
-
 
 class CanonicalSnapshot(FrozenSnapshot):
-    """A savepoint: every entry in the canonical format, read from a view of the store that does not change."""
+    """A savepoint: every entry in the canonical format."""
 
-    def __init__(self, backend: RocksDBBackend, writer: SnapshotWriter) -> None:
-        super().__init__(backend, writer)
+    def __init__(self, backend: RocksDBBackend, writer: SnapshotWriter, checkpoint_id: int) -> None:
+        super().__init__(backend, writer, checkpoint_id)
         self._file: ChunkFile | None = None
-        self._chunks: Iterator[tuple[int, bytes]] = iter(())
-        self._view: Any = None
+        self._chunks: Iterator[tuple[int, bytes]] | None = None
+        self._source: RocksDBStore | None = None
         self._is_encoded = False
         self._now_ms = backend.context.now_ms()
-
-    @property
-    def is_flushing(self) -> bool:
-        """Until what is frozen is written: then a view of the store is held."""
-        return not self._is_written
 
     @property
     def is_over(self) -> bool:
         """All is encoded."""
         return self._is_encoded
 
-    def _start_rest(self) -> None:
-        if self._error is None:
-            self._view = self._backend.store.snapshot()
-            self._chunks = self._encode()
+    def _use_files(self) -> None:
+        self._source = self._backend.open_store(self._directory, read_only=True)
 
-    def _advance_rest(self, deadline: float) -> bool:
+    def _advance_linked(self, deadline: float) -> bool:
         if self._is_encoded:
             return True
-        if self._error is None:
-            if self._file is None:
-                self._file = ChunkFile(self._writer, f"{self._backend.context.file_prefix}-keyed")
-            try:
-                while not self._file.has_failed:
-                    if self._file.is_full:
-                        return False
-                    chunk = next(self._chunks, None)
-                    if chunk is None:
-                        break
-                    self._file.add(*chunk)
-                    if time.perf_counter() >= deadline:
-                        return False
-            except PenstockError as error:
-                self._error = error
-        self._end()
+        if self._thread is not None and self._thread.is_alive():
+            self._thread.join(max(0.0, deadline - time.perf_counter()))
+            if self._thread.is_alive():
+                return False
+        try:
+            if not self._encode_some(deadline):
+                return False
+        except PenstockError as error:
+            self._error = error
+        self._clean_up()
+        return True
+
+    def _encode_some(self, deadline: float) -> bool:
+        """Whether all is encoded."""
+        if self._error is not None:
+            return True
+        if self._file is None:
+            self._file = ChunkFile(self._writer, f"{self._backend.context.file_prefix}-keyed")
+            self._chunks = self._encode()
+        assert self._chunks is not None
+        while not self._file.has_failed:
+            if self._file.is_full:
+                return False
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return True
+            self._file.add(*chunk)
+            if time.perf_counter() >= deadline:
+                return False
         return True
 
     def _encode(self) -> Iterator[tuple[int, bytes]]:
@@ -275,17 +257,22 @@ class CanonicalSnapshot(FrozenSnapshot):
             yield namespace, keys, values
 
     def _rows(self, table: CachedTable) -> Iterator[tuple[bytes, bytes]]:
+        assert self._source is not None
         own = self._backend.key_group_range
         for group in range(own.start, own.end + 1):
             prefix = table.head(group)
-            yield from self._backend.store.scan(prefix, after_prefix(prefix), self._view)
+            yield from self._source.scan(prefix, after_prefix(prefix))
 
-    def _end(self) -> None:
+    def _clean_up(self) -> None:
+        """Nothing more is read."""
         self._is_encoded = True
-        self._chunks = iter(())
-        self._view = None
+        self._chunks = None
+        if self._source is not None:
+            self._source.close()
+            self._source = None
         if self._file is not None:
             self._file.end()
+        super()._clean_up()
 
     def finish(self) -> KeyedStateHandle:
         """Waits for the file."""
@@ -301,9 +288,9 @@ class CanonicalSnapshot(FrozenSnapshot):
             CANONICAL, self._backend.key_group_range, self.schemas, {FILE: file}, tuple(self._file.index)
         )
 
-    def _cancel_rest(self) -> None:
-        with contextlib.suppress(PenstockError):
-            self._end()
+    def cancel(self) -> None:
+        """Gives up."""
+        super().cancel()
         if self._file is not None:
             self._file.cancel()
 

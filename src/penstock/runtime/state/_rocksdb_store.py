@@ -92,23 +92,18 @@ class RocksDBStore:
             found += self._db.get(keys[start : start + self._batch_keys])
         return found
 
-    def scan(self, begin: bytes, end: bytes, snapshot: Any = None) -> Iterator[tuple[bytes, bytes]]:
+    def scan(self, begin: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
         """The entries from `begin` to before `end`, as they are when the first is asked for."""
         options = self._rocksdict.ReadOptions()
         options.set_iterate_upper_bound(end)
-        source = self._db if snapshot is None else snapshot
         # Not `return …`: RocksDB keeps a pointer to the bound, which lives as long as this frame does.
-        yield from source.items(from_key=begin, read_opt=options)
+        yield from self._db.items(from_key=begin, read_opt=options)
 
     def scan_keys(self, begin: bytes, end: bytes) -> Iterator[bytes]:
         """The keys from `begin` to before `end`."""
         options = self._rocksdict.ReadOptions()
         options.set_iterate_upper_bound(end)
         yield from self._db.keys(from_key=begin, read_opt=options)  # as in `scan`
-
-    def snapshot(self) -> Any:
-        """The store as it is now, to be scanned while it changes; to be dropped soon."""
-        return self._db.snapshot()
 
     # -- writing ---------------------------------------------------------------------------------
 

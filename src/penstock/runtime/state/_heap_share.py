@@ -1,17 +1,17 @@
-"""The bytes that caches of decoded state objects may take: one pool a process, shared evenly by its backends."""
+"""Parts of the heap that keyed state may take, divided evenly among the backends of a process."""
 
 from __future__ import annotations
 
 import threading
 
-__all__ = ["ObjectCachePool"]
+__all__ = ["HeapShare"]
 
 
-class ObjectCachePool:
-    """Divides a budget of the heap among the backends that cache objects. Any thread.
+class HeapShare:
+    """Divides a budget of the heap among its members: caches of decoded objects, or all state of `auto`. Any thread.
 
     Attributes:
-        total_bytes: what all caches take at most.
+        total_bytes: what all members take at most.
     """
 
     def __init__(self, total_bytes: int) -> None:
@@ -20,7 +20,7 @@ class ObjectCachePool:
         self._members = 0
 
     def join(self) -> None:
-        """One more backend."""
+        """One more member."""
         with self._lock:
             self._members += 1
 
@@ -31,5 +31,5 @@ class ObjectCachePool:
 
     @property
     def share_bytes(self) -> int:
-        """What each backend may cache now."""
+        """What each member may take now."""
         return self.total_bytes // max(1, self._members)
