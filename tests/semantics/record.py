@@ -78,7 +78,7 @@ def answer(this: Case, printed: Any) -> dict[str, Any]:
     except Exception as error:
         outcome = {"error": root_message(error)}
         if this.error is None and this.better is None:
-            outcome["unexpected"] = error_text(error)[-3000:]
+            print(error_text(error), file=sys.stderr)
     finally:
         signal.alarm(0)
     if this.stdout and "result" in outcome:
