@@ -68,6 +68,8 @@ class ChainRun:
         backend = self.backend
         if backend is None or (backend.in_memory and not backend.snapshotting):
             yield from self._drive(entry, batch.values, batch.timestamps, batch.keys)
+            if backend is not None:
+                backend.end_batch()
             return
         # State on disk is fetched for a whole batch, and a snapshot under way wants to see values before they
         # change: both need the batch's keys before the loop.
@@ -112,6 +114,7 @@ class ChainRun:
         results = self.call(operator.process_batch, batch.values, timestamps, self.keys_of(0, batch))
         if results is not None:
             yield from self.results(self.head, results)
+        self.backend.end_batch()
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         try:
