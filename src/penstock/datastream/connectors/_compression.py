@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import sys
 import zlib
 from collections.abc import Callable
 from typing import Any, BinaryIO, cast
 
 from penstock.errors import ConfigurationError
 
-__all__ = ["COMPRESSED_SUFFIXES", "decompressed", "is_compressed"]
+__all__ = ["COMPRESSED_SUFFIXES", "decompressed", "is_compressed", "read_errors"]
 
 _BUFFER_BYTES = 128 * 1024
 
@@ -59,6 +60,13 @@ COMPRESSED_SUFFIXES = tuple(_BY_SUFFIX)
 
 def _suffix(path: str) -> str:
     return path.rpartition("/")[2].rpartition(".")[2]
+
+
+def read_errors() -> tuple[type[Exception], ...]:
+    """What reading a file raises that is not there, broken, or not of its format."""
+    lzma = sys.modules.get("lzma")  # loaded when an .xz file was opened
+    errors = (OSError, EOFError, ValueError, zlib.error)
+    return errors if lzma is None else (*errors, lzma.LZMAError)
 
 
 def is_compressed(path: str) -> bool:

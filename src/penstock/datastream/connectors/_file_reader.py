@@ -9,9 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 from zlib import crc32
-from zlib import error as ZlibError
 
-from penstock.datastream.connectors._compression import decompressed, is_compressed
+from penstock.datastream.connectors._compression import decompressed, is_compressed, read_errors
 from penstock.datastream.connectors._fetcher import Fetcher
 from penstock.datastream.connectors._file_formats import FileFormat, FileRecords, FileSplit
 from penstock.datastream.connectors._input_files import FoundFile, find_files, is_local, open_input
@@ -68,7 +67,7 @@ class _OpenSplit:
         except PenstockError:
             self.close()
             raise
-        except (OSError, EOFError, ValueError, ZlibError) as error:
+        except read_errors() as error:
             self.close()
             raise _unreadable(split.path, error) from error
 
@@ -86,7 +85,7 @@ class _OpenSplit:
         while True:
             try:
                 batch = records.next_batch()
-            except (OSError, EOFError, ValueError, ZlibError) as error:
+            except read_errors() as error:
                 raise _unreadable(self.split.path, error) from error
             if not batch or not self._skip:
                 break
