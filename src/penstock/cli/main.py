@@ -15,6 +15,7 @@ __all__ = ["COMMANDS", "main"]
 COMMANDS = {
     "run": "run a PyFlink program without a JVM",
     "plan": "size a TaskManager or JobManager as Flink does, and explain it",
+    "guard": "hold the heap of any Python program to a limit",
     "diagnose": "say why memory ran out, and what to change",
 }
 """Command -> what it does. The module of the same name in this package is loaded only when its command is called."""

@@ -108,7 +108,8 @@ def tell_when_raised(on_raise: Callable[[BaseException], None]) -> None:
 def _text(error: BaseException) -> str:
     if error.args or _describe is None:
         return BaseException.__str__(error) or "the heap passed its limit"
-    return _describe()
+    report = getattr(error, "report", "")
+    return f"{_describe()} Report: {report}" if report else _describe()
 
 
 def drop_frames(error: BaseException) -> tuple[str, ...]:

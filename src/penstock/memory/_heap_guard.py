@@ -266,7 +266,7 @@ class HeapGuard(ABC):
             return ""
         try:
             return self._report(error, message) or ""
-        except Exception:  # noqa: BLE001 - logged
+        except Exception:
             # The failure itself is what matters; a report that needs more than the reserve is not written.
             _log_exception("The report of a heap failure was not written")
             return ""
@@ -288,7 +288,7 @@ class HeapGuard(ABC):
         for callback in tuple(self._alarms):
             try:
                 callback(self)
-            except Exception:  # noqa: BLE001 - logged; one alarm must not end the others
+            except Exception:
                 _log_exception("An alarm of the heap guard failed")
 
     @abstractmethod

@@ -104,6 +104,7 @@ typedef struct {
     int64_t soft_low;
     int64_t large_bytes;  /* a request that is refused for its own size */
     int64_t spared_bytes; /* what a task may take of the reserve when another is to blame */
+    int64_t strike_bytes; /* what the heap may grow by after an exception before the next one */
     int64_t grace_ns;
     char remedy[NAME_BYTES];
     char report_directory[1024];
@@ -111,6 +112,7 @@ typedef struct {
     _Atomic uint64_t episode;            /* counts the times the line was passed */
     _Atomic int largest_slot;            /* which held most when it was last passed */
     _Atomic int64_t unanswered_since_ns; /* first exception of the episode that no handler has answered; 0 = none */
+    _Atomic int64_t next_strike;         /* nobody is told below it: who was told last is handling it */
     _Atomic int recovering;              /* handlers at work */
     atomic_flag latch;                   /* one thread changes the flags; others go on */
     _Atomic int ending;

@@ -125,7 +125,7 @@ static bool is_spared(void) {
 
 static void tell_this_thread(int64_t held, int64_t request) {
     PyThreadState *state = thread_state_with_gil();
-    if (state == NULL || heap.limit_error == NULL || is_spared()) {
+    if (state == NULL || heap.limit_error == NULL || held < relaxed_load(&heap.next_strike) || is_spared()) {
         return;
     }
     if (state->async_exc != NULL) {
@@ -133,6 +133,7 @@ static void tell_this_thread(int64_t held, int64_t request) {
         return;
     }
     strike(held, request);
+    relaxed_store(&heap.next_strike, held + heap.strike_bytes);
     raise_in_this_thread(state, held, request);
 }
 
@@ -189,6 +190,7 @@ bool change_flags(int64_t held) {
         relaxed_add(&heap.hard_crossings, 1);
         relaxed_add(&heap.episode, 1);
         relaxed_store(&heap.largest_slot, find_largest_slot());
+        relaxed_store(&heap.next_strike, 0);
     }
     if (!(after & FLAG_HARD)) {
         relaxed_store(&heap.unanswered_since_ns, 0);
@@ -229,6 +231,16 @@ void fallen(int64_t held) {
     update_flags(held);
 }
 
+/* Once a second at most: a program may ask for ever. */
+static void ring_for_refusal(void) {
+    static _Atomic int64_t next_ns;
+    int64_t now = now_ns();
+    if (now >= relaxed_load(&next_ns)) {
+        relaxed_store(&next_ns, now + 1000000000LL);
+        ring();
+    }
+}
+
 /* Counts the calling thread's refusals while the heap stays nearly full. */
 static bool is_asking_for_ever(int64_t held) {
     int64_t current = relaxed_load(&heap.soft_crossings);
@@ -249,6 +261,7 @@ bool is_refused(int64_t growth) {
         return false;
     }
     relaxed_add(&heap.refused_count, 1);
+    ring_for_refusal();
     note_incident(INCIDENT_REFUSED, held, growth);
     withdraw(); /* the refusal is the failure: a second exception would strike in the code that handles it */
     PyThreadState *state = thread_state_with_gil();

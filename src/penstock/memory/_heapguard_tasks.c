@@ -114,6 +114,7 @@ static PyObject *end_recovery(PyObject *module, PyObject *before) {
     marks.strikes = marks.refusals = 0;
     relaxed_sub(&heap.recovering, 1);
     relaxed_store(&heap.unanswered_since_ns, 0);
+    relaxed_store(&heap.next_strike, 0);
     Py_RETURN_NONE;
 }
 
