@@ -6,9 +6,11 @@ import pytest
 
 from penstock.conf import Configuration, MemorySize, configuration_from_yaml
 from penstock.memory import (
+    ContainerMemory,
     JobManagerPlan,
     MemoryPlanError,
     TaskManagerPlan,
+    container_memory,
     plan_job_manager,
     plan_local,
     plan_start_up,
@@ -173,6 +175,24 @@ def test_local_execution_takes_parts_as_they_are() -> None:
     assert plan_local(several.set("taskmanager.numberOfTaskSlots", 5)).slots_for(8) == 5
     huge = configured(TM, {"task_heap_size": str(2**62), "task_off__heap_size": str(2**62 - 2**29)})
     assert plan_local(huge).total_process_bytes < 0
+
+
+def test_a_container_asks_for_whole_mebibytes() -> None:
+    plan = task_manager(task_heap_size="1g", managed_size="512m")
+    assert container_memory(Configuration(), plan) == ContainerMemory(2496, 2496, 828511)
+    factor = Configuration.from_mapping({"kubernetes.taskmanager.memory.limit-factor": "1.3"})
+    assert container_memory(factor, plan).limit_mib == 3244
+    assert container_memory(factor, job_manager(process_size="1600m")) == ContainerMemory(1600, 1600, 0)
+    for value, error_id in (
+        ("0.99", "limit-factor-too-small"),
+        ("NaN", "limit-factor-too-small"),
+        ("x", "value-unparsable"),
+    ):
+        factor.set("kubernetes.taskmanager.memory.limit-factor", value)
+        with pytest.raises(MemoryPlanError) as caught:
+            container_memory(factor, plan)
+        assert caught.value.error_id == error_id
+        assert container_memory(caught.value.suggestions[0].apply_to(factor), plan).limit_mib == 2496
 
 
 class TestFlinkNetKeys:

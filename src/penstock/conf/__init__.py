@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from penstock.conf._execution_options import ExecutionOptions
     from penstock.conf._files import configuration_from_yaml, read_configuration_file
     from penstock.conf._jobmanager_options import JobManagerOptions
+    from penstock.conf._kubernetes_options import KubernetesOptions
     from penstock.conf._loading import (
         LoadedConfiguration,
         configuration_from_flags,
@@ -76,6 +77,7 @@ __all__ = [
     "ConfigurationFileError",
     "ExecutionOptions",
     "JobManagerOptions",
+    "KubernetesOptions",
     "LoadedConfiguration",
     "ManagedMemoryOptions",
     "MemorySize",

@@ -16,6 +16,7 @@ OPTION_CLASSES = {
     "ManagedMemoryOptions": "_managed_memory_options",
     "RocksDBMemoryOptions": "_rocksdb_memory_options",
     "NetworkOptions": "_network_options",
+    "KubernetesOptions": "_kubernetes_options",
     "ExecutionOptions": "_execution_options",
     "PipelineOptions": "_pipeline_options",
     "PythonOptions": "_pipeline_options",

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from penstock.memory._container_limit import check_container as check_container
     from penstock.memory._container_limit import find_container_limit as find_container_limit
     from penstock.memory._container_limit import heap_limit_in_container as heap_limit_in_container
+    from penstock.memory._container_memory import ContainerMemory as ContainerMemory
+    from penstock.memory._container_memory import container_memory as container_memory
     from penstock.memory._credit_gate import CreditGate as CreditGate
     from penstock.memory._explain import Derivation as Derivation
     from penstock.memory._explain import derivations_of as derivations_of
@@ -113,6 +115,7 @@ _MODULE_OF = {
     "BufferPoolClosedError": "_limit_errors",
     "BufferRequestTimeoutError": "_limit_errors",
     "COMPONENT_NAMES": "_model_errors",
+    "ContainerMemory": "_container_memory",
     "CallWitness": "_call_witness",
     "ContainerLimitError": "_limit_errors",
     "CreditGate": "_credit_gate",
@@ -173,6 +176,7 @@ _MODULE_OF = {
     "bytes_for_fraction": "_managed_shares",
     "check_container": "_container_limit",
     "check_write_buffer": "_rocksdb_split",
+    "container_memory": "_container_memory",
     "data_limit_bytes": "_process_limit",
     "derivations_of": "_explain",
     "describe_backstop": "_process_limit",

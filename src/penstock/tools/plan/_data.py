@@ -19,6 +19,8 @@ def view_data(view: PlanView, *, explain: bool) -> dict[str, Any]:
     data = {"role": view.role, "route": view.plan.provenance.route, **plan_data(view.plan)}
     if view.start_up is not None:
         data.update(start_up_data(view.start_up))
+    if view.container is not None:
+        data["container"] = {"request_mib": view.container.request_mib, "limit_mib": view.container.limit_mib}
     data["configured"] = {
         each.key: {"value": each.value, "source": str(each.source) if each.source is not None else None}
         for each in view.plan.provenance.inputs

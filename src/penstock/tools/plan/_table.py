@@ -133,7 +133,7 @@ def _behind(derivation: Derivation, style: Style) -> str:
 def _slots(view: PlanView, style: Style) -> list[str]:
     if view.role == "jobmanager":
         plan: JobManagerPlan = view.plan  # type: ignore[assignment]  # the role says which
-        return ["", f"  JVM arguments   {plan.jvm_arguments()}"]
+        return ["", *_process_lines(view, plan.jvm_arguments())]
     if view.role == "local":
         return _local_slots(view)
     start = view.start_up
@@ -154,8 +154,18 @@ def _slots(view: PlanView, style: Style) -> list[str]:
         f"  {'CPU cores':<14}  {start.slot.cpu_cores:>10}",
         "",
         f"  network buffers {start.network_buffers} of {readable_size(start.page_size_bytes)}",
-        f"  JVM arguments   {task_manager.jvm_arguments()}",
+        *_process_lines(view, task_manager.jvm_arguments()),
     ]
+
+
+def _process_lines(view: PlanView, jvm_arguments: str) -> list[str]:
+    lines = [f"  JVM arguments   {jvm_arguments}"]
+    container = view.container
+    if container is not None:
+        short = f", {container.missing_bytes} bytes less than planned" if container.missing_bytes else ""
+        limit = f", limit {container.limit_mib}Mi" if container.limit_mib != container.request_mib else ""
+        lines.append(f"  on Kubernetes   {container.request_mib}Mi{limit}{short}")
+    return lines
 
 
 def _local_slots(view: PlanView) -> list[str]:

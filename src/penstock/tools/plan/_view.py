@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from penstock.conf import Record
 from penstock.errors import ConfigurationError
-from penstock.memory import LocalPlan, MemoryPlanError
+from penstock.memory import LocalPlan, MemoryPlanError, container_memory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from penstock.conf import Configuration
-    from penstock.memory import JobManagerPlan, StartUpPlan, TaskManagerPlan
+    from penstock.memory import ContainerMemory, JobManagerPlan, StartUpPlan, TaskManagerPlan
 
 __all__ = ["ROLE_TITLES", "PlanView", "planned", "render"]
 
@@ -29,12 +29,14 @@ class PlanView(Record):
         plan: the plan.
         start_up: of a TaskManager: how it starts; None for other roles and where it would not start.
         start_up_error: of a TaskManager: why it would not start, else None.
+        container: memory of a container for the process; None for local execution.
     """
 
     role: str
     plan: TaskManagerPlan | JobManagerPlan | LocalPlan
     start_up: StartUpPlan | None = None
     start_up_error: MemoryPlanError | None = None
+    container: ContainerMemory | None = None
 
 
 def planned(configuration: Configuration, role: str) -> PlanView:
@@ -46,7 +48,8 @@ def planned(configuration: Configuration, role: str) -> PlanView:
     if role == "jobmanager":
         from penstock.memory import plan_job_manager
 
-        return PlanView(role, plan_job_manager(configuration))
+        job_manager = plan_job_manager(configuration)
+        return PlanView(role, job_manager, container=container_memory(configuration, job_manager))
     if role == "local":
         from penstock.memory import plan_local
 
@@ -54,10 +57,11 @@ def planned(configuration: Configuration, role: str) -> PlanView:
     from penstock.memory import plan_start_up, plan_task_manager
 
     plan = plan_task_manager(configuration)
+    container = container_memory(configuration, plan)
     try:
-        return PlanView(role, plan, plan_start_up(configuration, plan=plan))
+        return PlanView(role, plan, plan_start_up(configuration, plan=plan), container=container)
     except MemoryPlanError as error:
-        return PlanView(role, plan, None, error)
+        return PlanView(role, plan, None, error, container)
 
 
 def render(view: PlanView, form: str, *, explain: bool = False, colour: bool = False) -> str:
