@@ -274,12 +274,17 @@ class StreamExecutionEnvironment(PythonDependencies, RemovedEnvironmentMethods):
             "Use from_collection() or from_source(), or run this program on a Flink cluster."
         )
 
-    def create_input(self, input_format: InputFormat, type_info: TypeInformation | None = None) -> NoReturn:
-        """PyFlink's way to a Java InputFormat.
+    def create_input(self, input_format: InputFormat, type_info: TypeInformation | None = None) -> DataStream:
+        """A stream of what an InputFormat reads, of which there is AvroInputFormat.
 
         Raises:
-            UnsupportedFeatureError: always; there is no JVM.
+            UnsupportedFeatureError: for any other; PyFlink's wrap Java classes.
         """
+        from penstock.common.watermark_strategy import WatermarkStrategy
+
+        to_source = getattr(input_format, "to_source", None)
+        if to_source is not None:
+            return self.from_source(to_source(), WatermarkStrategy.no_watermarks(), "Custom Source", type_info)
         raise UnsupportedFeatureError(
             f"create_input({type(input_format).__name__}) takes a Java InputFormat; there is no JVM in this process. "
             "Use from_source() with a FileSource, or run this program on a Flink cluster."
