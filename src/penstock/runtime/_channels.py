@@ -106,6 +106,8 @@ class InputGate:
         self._random = random
         self._next = 0
         self._aligning: Barrier | None = None
+        self._aligned_id = 0  # the latest: barriers up to it that are still on their way are of aborted checkpoints
+        self._given_up: set[int] = set()  # later than that: bounded by the checkpoints under way
         self.watermark = NO_TIMESTAMP
         self.idle = False
         self.preferred_input: int | None = None
@@ -189,6 +191,12 @@ class InputGate:
         return WatermarkStatus(idle)
 
     def _align(self, state: _ChannelState, barrier: Barrier) -> Barrier | None:
+        checkpoint_id = barrier.checkpoint_id
+        aligning_id = self._aligning.checkpoint_id if self._aligning is not None else 0
+        if checkpoint_id <= self._aligned_id or checkpoint_id in self._given_up or checkpoint_id < aligning_id:
+            return None  # its checkpoint was aborted while it was on its way
+        if aligning_id and aligning_id < checkpoint_id:
+            self.cancel_alignment(aligning_id)
         self._aligning = barrier
         state.blocked = True
         return self._aligned()
@@ -198,9 +206,9 @@ class InputGate:
         barrier = self._aligning
         if barrier is None or any(not s.blocked and not s.ended for s in self._states):
             return None
-        self._aligning = None
-        for state in self._states:
-            state.blocked = False
+        self._aligned_id = barrier.checkpoint_id
+        self._given_up = {number for number in self._given_up if number > self._aligned_id}
+        self._end_alignment()
         return barrier
 
     def after_end(self) -> Element | None:
@@ -210,6 +218,11 @@ class InputGate:
     def cancel_alignment(self, checkpoint_id: int) -> None:
         """Gives up waiting for a barrier of a checkpoint that was aborted."""
         if self._aligning is not None and self._aligning.checkpoint_id == checkpoint_id:
-            self._aligning = None
-            for state in self._states:
-                state.blocked = False
+            self._end_alignment()
+        if checkpoint_id > self._aligned_id:
+            self._given_up.add(checkpoint_id)
+
+    def _end_alignment(self) -> None:
+        self._aligning = None
+        for state in self._states:
+            state.blocked = False

@@ -19,6 +19,7 @@ from penstock.runtime._commits import CommitterBook
 from penstock.runtime._elements import Barrier
 from penstock.runtime._snapshots import Prepared, States, TaskKey
 from penstock.runtime._task_state import CheckpointContent
+from penstock.runtime.checkpoint import CheckpointStorageError
 
 __all__ = ["CheckpointCoordinator", "CheckpointError", "CheckpointSettings", "SavepointRequest", "TaskPort"]
 
@@ -110,6 +111,7 @@ class _Pending:
     barrier: Barrier
     started_ms: int
     waiting: set[TaskKey]
+    before: set[TaskKey]
     content: CheckpointContent
     savepoint: SavepointRequest | None = None
 
@@ -122,7 +124,8 @@ class CheckpointCoordinator:
         triggered: checkpoints and savepoints started.
         failed: of these, those that were aborted.
         on_complete: called with the barrier of each completed checkpoint or savepoint.
-        on_abort: called with the id of each aborted one.
+        on_abort: called with the barrier of each aborted one.
+        stopped: whether a stop-with-savepoint has its savepoint: what fails from now on cannot be made good.
     """
 
     def __init__(
@@ -151,7 +154,8 @@ class CheckpointCoordinator:
         self._next_trigger_ms = 0
         self._failures = 0
         self.on_complete: Callable[[Barrier], None] = lambda barrier: None
-        self.on_abort: Callable[[int], None] = lambda checkpoint_id: None
+        self.on_abort: Callable[[Barrier], None] = lambda barrier: None
+        self.stopped = False
         self.completed = 0
         self.triggered = 0
         self.failed = 0
@@ -170,13 +174,12 @@ class CheckpointCoordinator:
                 self._abort(pending, f"it expired before completing, after {self._settings.timeout_ms} ms")
         while self._requests:
             request = self._requests.pop(0)
-            if not self._trigger(request):
-                request.done.set_exception(CheckpointError("Some tasks of the job are not running; try again."))
+            self._take_savepoint(request)
         interval = self._settings.interval_ms
         if interval is None:
             return now_ms + 1000
         if now_ms >= self._next_trigger_ms and len(self._pending) < self._settings.concurrent_max:
-            if not self._trigger(None):
+            if not self._take_checkpoint():
                 return now_ms + LOOK_AGAIN_MS
             self._next_trigger_ms = now_ms + interval
         return min(self._next_trigger_ms, now_ms + 1000) if not self._pending else now_ms + LOOK_AGAIN_MS
@@ -185,24 +188,48 @@ class CheckpointCoordinator:
         """Takes a savepoint at the next opportunity."""
         self._requests.append(request)
 
-    def _trigger(self, savepoint: SavepointRequest | None) -> bool:
-        running = {key: task for key, task in self._tasks.items() if key not in self._ended}
-        sources = [task for task in running.values() if task.is_source]
-        if not sources or not all(task.is_running for task in running.values()):
+    def _take_savepoint(self, request: SavepointRequest) -> None:
+        if not self._may_trigger():
+            request.done.set_exception(CheckpointError("Some tasks of the job are not running; try again."))
+            return
+        try:
+            writer = self._storage().begin_savepoint(request.directory, self.next_id)
+        except Exception as error:  # noqa: BLE001 - whoever asked for it is told; the job goes on
+            request.done.set_exception(error)
+            return
+        self._trigger(Barrier(self.next_id, True, request.stop, writer), request)
+
+    def _take_checkpoint(self) -> bool:
+        if not self._may_trigger():
             return False
-        checkpoint_id = self.next_id
-        if savepoint is None:
-            barrier = Barrier(checkpoint_id, writer=self._storage().begin(checkpoint_id))
+        try:
+            writer = self._storage().begin(self.next_id)
+        except CheckpointStorageError as error:
+            self.next_id += 1
+            self.triggered += 1
+            self._count_failure(self.next_id - 1, str(error))
         else:
-            writer = self._storage().begin_savepoint(savepoint.directory, checkpoint_id)
-            barrier = Barrier(checkpoint_id, True, savepoint.stop, writer)
+            self._trigger(Barrier(self.next_id, writer=writer), None)
+        return True
+
+    def _running(self) -> dict[TaskKey, TaskPort]:
+        return {key: task for key, task in self._tasks.items() if key not in self._ended}
+
+    def _may_trigger(self) -> bool:
+        running = self._running().values()
+        stops = self.stopped or any(pending.barrier.stop for pending in self._pending.values())
+        return not stops and any(task.is_source for task in running) and all(task.is_running for task in running)
+
+    def _trigger(self, barrier: Barrier, savepoint: SavepointRequest | None) -> None:
         self.next_id += 1
         self.triggered += 1
-        pending = _Pending(barrier, self._clock(), set(running), self._new_content(), savepoint)
-        self._pending[barrier.checkpoint_id] = pending
-        for task in sources:
-            task.inject(barrier, drain=savepoint is not None and savepoint.drain)
-        return True
+        running = self._running()
+        self._pending[barrier.checkpoint_id] = _Pending(
+            barrier, self._clock(), set(running), set(running), self._new_content(), savepoint
+        )
+        for task in running.values():
+            if task.is_source:
+                task.inject(barrier, drain=savepoint is not None and savepoint.drain)
 
     def _new_content(self) -> CheckpointContent:
         """Empty but for what has ended already."""
@@ -220,9 +247,12 @@ class CheckpointCoordinator:
 
     # -- what agents report ----------------------------------------------------------------------
 
-    def prepared(self, committables: Prepared) -> None:
-        """Sinks prepared something to commit."""
-        self._book.add(committables)
+    def captured(self, checkpoint_id: int, task: TaskKey, prepared: Prepared) -> None:
+        """A task has passed a barrier; its sinks prepared something to commit."""
+        self._book.add(checkpoint_id, prepared)
+        pending = self._pending.get(checkpoint_id)
+        if pending is not None:
+            pending.before.discard(task)
 
     def acknowledge(self, checkpoint_id: int, task: TaskKey, states: States) -> None:
         """A task's part is written."""
@@ -240,10 +270,12 @@ class CheckpointCoordinator:
         if pending is not None:
             self._abort(pending, reason)
 
-    def task_finished(self, task: TaskKey, states: States) -> None:
-        """A task has processed all its input."""
+    def task_finished(self, task: TaskKey, states: States, prepared: Prepared) -> None:
+        """A task has processed all its input: it is in every checkpoint whose barrier it has not passed, as it is now."""
         self._ended[task] = states
-        for checkpoint_id in list(self._pending):
+        coming = [checkpoint_id for checkpoint_id, pending in self._pending.items() if task in pending.before]
+        self._book.add(min(coming, default=self.next_id), prepared)
+        for checkpoint_id in coming:
             self.acknowledge(checkpoint_id, task, states)
 
     def task_stopped(self, task: TaskKey) -> None:
@@ -258,7 +290,7 @@ class CheckpointCoordinator:
     # -- completing ------------------------------------------------------------------------------
 
     def _write_metadata(self, pending: _Pending) -> None:
-        pending.content.committables = self._book.uncommitted()
+        pending.content.committables = self._book.uncommitted(pending.barrier.checkpoint_id)
 
         def written(future: Future[Any]) -> None:
             self._submit(lambda: self._metadata_written(pending, future))
@@ -272,26 +304,49 @@ class CheckpointCoordinator:
         if error is not None:
             self._abort(pending, f"its metadata could not be written: {error}")
             return
-        del self._pending[pending.barrier.checkpoint_id]
+        barrier = pending.barrier
+        del self._pending[barrier.checkpoint_id]
         self._failures = 0
         self._next_trigger_ms = max(self._next_trigger_ms, self._clock() + self._settings.min_pause_ms)
-        self._book.commit(pending.content.committables)
-        if pending.savepoint is not None:
-            pending.savepoint.done.set_result(str(future.result().path))
-        else:
-            self.completed = pending.barrier.checkpoint_id
-        self.on_complete(pending.barrier)
+        if pending.savepoint is None:
+            self.completed = barrier.checkpoint_id
+            self._subsume(barrier.checkpoint_id)
+        self.stopped = self.stopped or barrier.stop
+        try:
+            if barrier.is_recovery_point:
+                self._book.commit(barrier.checkpoint_id)
+            self.on_complete(barrier)
+        finally:
+            if pending.savepoint is not None:
+                pending.savepoint.done.set_result(str(future.result().path))
+
+    def _subsume(self, checkpoint_id: int) -> None:
+        """Gives up checkpoints older than one that is complete: completing later they would pass for the newest."""
+        for older in [pending for number, pending in self._pending.items() if number < checkpoint_id]:
+            if older.savepoint is None:
+                self._discard(older)
+
+    def _discard(self, pending: _Pending) -> None:
+        self._pending.pop(pending.barrier.checkpoint_id, None)
+        self.on_abort(pending.barrier)
+        self._background().submit(pending.barrier.writer.abort)
 
     def _abort(self, pending: _Pending, why: str) -> None:
         checkpoint_id = pending.barrier.checkpoint_id
-        self._pending.pop(checkpoint_id, None)
+        self._discard(pending)
+        if pending.savepoint is None:
+            self._count_failure(checkpoint_id, why)
+            return
+        self.failed += 1
+        log.warning("Savepoint %d was aborted: %s", checkpoint_id, why)
+        failure = CheckpointError(f"The savepoint failed: {why}.")
+        pending.savepoint.done.set_exception(failure)
+        if pending.savepoint.drain:  # event time has ended already: only a recovery takes that back
+            raise failure
+
+    def _count_failure(self, checkpoint_id: int, why: str) -> None:
         self.failed += 1
         log.warning("Checkpoint %d was aborted: %s", checkpoint_id, why)
-        self.on_abort(checkpoint_id)
-        self._background().submit(pending.barrier.writer.abort)
-        if pending.savepoint is not None:
-            pending.savepoint.done.set_exception(CheckpointError(f"The savepoint failed: {why}."))
-            return
         self._failures += 1
         tolerated = self._settings.tolerable_failures
         if self._failures > tolerated:
@@ -306,13 +361,19 @@ class CheckpointCoordinator:
     def finish(self) -> None:
         """All tasks have finished: a last checkpoint makes what the sinks prepared certain, then it is committed."""
         self._give_up("The job finished before the savepoint was complete.")
-        prepared = self._book.uncommitted()
+        last, self.next_id = self.next_id, self.next_id + 1
+        prepared = self._book.uncommitted(last)
         if prepared and self._settings.interval_ms is not None:
             content = self._new_content()
             content.committables = prepared
-            self._storage().begin(self.next_id).complete(content)
-            self.completed = self.next_id
-        self._book.commit(prepared)
+            writer = self._storage().begin(last)
+            try:
+                writer.complete(content)
+            except Exception:
+                writer.abort()
+                raise
+            self.completed = last
+        self._book.commit(last)
 
     def stop(self) -> None:
         """The attempt ends early: gives up what is under way."""

@@ -17,7 +17,7 @@ class CommitterBook:
 
     def __init__(self, graph: JobGraph) -> None:
         self._committers: dict[str, Committer] = {}
-        self._prepared: dict[str, list[Any]] = {}
+        self._prepared: dict[str, list[tuple[int, Any]]] = {}
         for vertex in graph.vertices.values():
             for operator in vertex.operators:
                 spec = operator.node.transformation.spec
@@ -25,29 +25,40 @@ class CommitterBook:
                 if committer is not None:
                     self._committers[operator.node.operator_id] = committer
 
-    def add(self, prepared: dict[str, list[Any]]) -> None:
-        """Takes what a task's sinks prepared."""
+    def add(self, checkpoint_id: int, prepared: dict[str, list[Any]]) -> None:
+        """Takes what a task's sinks prepared; it lies before the barrier of a checkpoint, and behind that of the one before."""
         for operator_id, committables in prepared.items():
-            if committables:
-                self._prepared.setdefault(operator_id, []).extend(committables)
+            held = self._prepared.setdefault(operator_id, [])
+            held.extend((checkpoint_id, committable) for committable in committables)
 
-    def uncommitted(self) -> dict[str, list[Any]]:
-        """Everything prepared and not committed; part of every checkpoint."""
-        return {operator_id: list(items) for operator_id, items in self._prepared.items() if items}
+    def uncommitted(self, checkpoint_id: int) -> dict[str, list[Any]]:
+        """Everything before a barrier that is prepared and not committed; part of its checkpoint.
 
-    def commit(self, committables: dict[str, list[Any]]) -> None:
-        """Makes committables final and forgets them: they are the oldest that are held."""
+        What lies behind the barrier is not: after a recovery it is written again.
+        """
+        before = {
+            operator_id: [item for number, item in held if number <= checkpoint_id]
+            for operator_id, held in self._prepared.items()
+        }
+        return {operator_id: items for operator_id, items in before.items() if items}
+
+    def commit(self, checkpoint_id: int) -> None:
+        """Makes final and forgets everything before a barrier."""
+        self._commit(self.uncommitted(checkpoint_id))
+        for operator_id, held in self._prepared.items():
+            self._prepared[operator_id] = [entry for entry in held if entry[0] > checkpoint_id]
+
+    def _commit(self, committables: dict[str, list[Any]]) -> None:
         for operator_id, items in committables.items():
             committer = self._committers.get(operator_id)
             if committer is not None:
                 committer.commit(items)
-            del self._prepared.get(operator_id, [])[: len(items)]
 
     def recover(self, content: CheckpointContent | None) -> None:
         """A new attempt begins: commits what the checkpoint holds, then cleans up what was written after it."""
         self._prepared = {}
         if content is not None:
-            self.commit(content.committables)
+            self._commit(content.committables)
         for operator_id, committer in self._committers.items():
             states = content.operators.get(operator_id, []) if content is not None else []
             committer.abort_unknown([state.writer for state in states if state.writer is not None])

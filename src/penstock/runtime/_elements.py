@@ -71,6 +71,14 @@ class Barrier:
     stop: bool = False
     writer: Any = field(default=None, compare=False)
 
+    @property
+    def is_recovery_point(self) -> bool:
+        """Whether the job goes on from it: then side effects before it are made final.
+
+        Not so a savepoint of a job that runs on: after a failure the records before it are read again (FLIP-203).
+        """
+        return not self.is_savepoint or self.stop
+
 
 @dataclass(frozen=True, slots=True)
 class EndOfData:

@@ -184,13 +184,11 @@ class LocalJob:
             self._dependencies.enter_context(python_dependencies(self._conf))
             with in_runtime():
                 self._start_attempt()
-            while self._is_active():
+            while not self._ended.is_set():
                 with in_runtime():
-                    self._step()
+                    self._run_or_recover(self._step if self._is_active() else self._complete)
                 if pause():
                     yield
-            with in_runtime():
-                self._complete()
         except JobCancelledError as error:
             self._end(JobStatus.CANCELED, _let_go(error))
         except Exception as error:
@@ -200,14 +198,22 @@ class LocalJob:
             raise
 
     def _step(self) -> None:
-        """One batch or event of one task, and what its failure leads to."""
+        """One batch or event of one task."""
         assert self._scheduler is not None
         if self._cancelled.is_set():
             raise JobCancelledError(f"Job '{self.name}' ({self.job_id}) was cancelled.")
-        try:
-            self._scheduler.step()
-        except Exception as error:
-            self._recover(error)
+        self._scheduler.step()
+
+    def _run_or_recover(self, part: Callable[[], None]) -> None:
+        """Whatever fails a part of an attempt (its start, a step, its end), the restart strategy decides."""
+        while True:
+            try:
+                return part()
+            except JobCancelledError:
+                raise
+            except Exception as error:
+                self._recover(error)
+            part = self._start_attempt
 
     def _is_active(self) -> bool:
         """Tasks run, or a savepoint they stopped for is still being written."""
@@ -230,6 +236,8 @@ class LocalJob:
         self._checkpoints.begin_attempt(self._attempt)
         coordinator = self._checkpoints.coordinator(scheduler.submit, self._clock)
         self._coordinator = coordinator
+        for collector in self._collectors.values():
+            collector.begin_attempt(coordinator.next_id - 1)
         coordinator.on_complete = self._checkpoint_completed
         attempt = self._make_attempt(self._facts, self._attempt, scheduler, coordinator, self._collectors)
         coordinator.on_abort = attempt.checkpoint_aborted
@@ -244,8 +252,9 @@ class LocalJob:
     def _checkpoint_completed(self, barrier: Barrier) -> None:
         assert self._running is not None
         self._running.checkpoint_completed(barrier)
-        for collector in self._collectors.values():
-            collector.commit(barrier.checkpoint_id)
+        if barrier.is_recovery_point:
+            for collector in self._collectors.values():
+                collector.commit(barrier.checkpoint_id)
         self._checkpoints.completed(barrier)
 
     def _plan_splits(self) -> None:
@@ -259,8 +268,14 @@ class LocalJob:
         process = current_process()
         if process is not None and isinstance(self._running, InProcessAttempt):
             process.report(error, self.name, self._running.tasks)
+        savepoint_taken = self._coordinator is not None and self._coordinator.stopped
         self._stop_attempt()
         _let_go(error)
+        if savepoint_taken:
+            raise JobError(
+                f"Job '{self.name}' has its savepoint, but failed while it was stopping: {error} The savepoint is "
+                f"consistent; what sinks had not yet committed is committed when a job starts from it."
+            )
         if process is not None and isinstance(error, TaskHeapError):
             process.job_failed()
         delay_ms = self._restarts.delay_ms(self._clock())
@@ -269,7 +284,6 @@ class LocalJob:
         self._status = JobStatus.RESTARTING
         if self._cancelled.wait(delay_ms / 1000):
             raise JobCancelledError(f"Job '{self.name}' was cancelled while it waited to restart.")
-        self._start_attempt()
 
     def _is_recoverable(self, error: Exception) -> bool:
         return not isinstance(error, ConfigurationError)

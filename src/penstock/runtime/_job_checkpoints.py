@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -42,6 +43,7 @@ class JobCheckpoints:
         self.book = CommitterBook(graph)
         self._storage: CheckpointStorage | None = None
         self._background: ThreadPoolExecutor | None = None
+        self._background_pid = 0
         self._view: CheckpointView | None = None
         self._content: CheckpointContent | None = None
         self._next_id = 1
@@ -51,9 +53,10 @@ class JobCheckpoints:
 
     @property
     def background(self) -> Executor:
-        """The thread that writes; started when it is first needed."""
-        if self._background is None:
+        """The thread that writes; started when it is first needed, in each process: threads don't survive a fork."""
+        if self._background is None or self._background_pid != os.getpid():
             self._background = ThreadPoolExecutor(1, thread_name_prefix="checkpoint writer")
+            self._background_pid = os.getpid()
         return self._background
 
     @property
@@ -88,12 +91,9 @@ class JobCheckpoints:
         if view is None:
             path = self._conf.get(StateRecoveryOptions.SAVEPOINT_PATH)
             view = _start_from(path) if path else None
-        if view is not None and (self._view is None or view.path != self._view.path):
-            self._content = view.metadata
         self._view = view
-        if view is None:
-            self._content = None
-        else:
+        self._content = view.metadata if view is not None else None  # anew: the attempt before may have changed its copy
+        if view is not None:
             self._check_fit()
             self._next_id = max(self._next_id, view.checkpoint_id + 1)
         self.book.recover(self._content)
@@ -223,6 +223,5 @@ def _find(path: str) -> CheckpointView:
         return open_checkpoint(path)
     storage = CheckpointStorage(path, "", create_subdirectory=False)
     view = storage.latest()
-    if view is None:
-        return open_checkpoint(path)
-    return view
+    # Opened anew: this one is another job's, whose shared files the job must not refer to.
+    return open_checkpoint(path if view is None else view.path, verify=view is None)

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from penstock.datastream._transformations import PartitioningKind
 from penstock.datastream.connectors.base import SinkWriter
 from penstock.runtime._channels import Channel
-from penstock.runtime._elements import Barrier, Batch, Element
+from penstock.runtime._elements import Barrier, Batch, Element, EndOfData
 from penstock.runtime._failure import RecordFailure
 from penstock.runtime.operators.base import NO_TIMESTAMP
 from penstock.runtime.state import key_group_of, subtask_for
@@ -319,6 +319,9 @@ class ResultStage(Protocol):
     def mark(self, checkpoint_id: int) -> None:
         """A barrier came after the records so far."""
 
+    def end(self) -> None:
+        """No record and no barrier follows."""
+
     def has_room(self) -> bool:
         """Whether the job may go on before the client has read."""
 
@@ -342,3 +345,5 @@ class CollectOutput(Output):
         """A barrier marks what came before it."""
         if isinstance(event, Barrier):
             self._stage.mark(event.checkpoint_id)
+        elif isinstance(event, EndOfData):
+            self._stage.end()

@@ -172,10 +172,10 @@ class ProcessesAttempt:
         for worker in self._workers:
             worker.control.control(("completed", barrier))
 
-    def checkpoint_aborted(self, checkpoint_id: int) -> None:
+    def checkpoint_aborted(self, barrier: Barrier) -> None:
         """Tells the workers."""
         for worker in self._workers:
-            worker.control.control(("aborted", checkpoint_id))
+            worker.control.control(("aborted", barrier.checkpoint_id))
 
     def stop(self) -> None:
         """Ends all worker processes."""
@@ -200,8 +200,8 @@ class ProcessesAttempt:
     def _on_running(self, worker: _Worker, key: TaskKey) -> None:
         self._ports[key].is_running = True
 
-    def _on_prepared(self, worker: _Worker, committables: Any) -> None:
-        self._coordinator.prepared(committables)
+    def _on_captured(self, worker: _Worker, checkpoint_id: int, key: TaskKey, prepared: Any) -> None:
+        self._coordinator.captured(checkpoint_id, key, prepared)
 
     def _on_acknowledged(self, worker: _Worker, checkpoint_id: int, key: TaskKey, states: Any) -> None:
         self._coordinator.acknowledge(checkpoint_id, key, states)
@@ -209,8 +209,8 @@ class ProcessesAttempt:
     def _on_declined(self, worker: _Worker, checkpoint_id: int, key: TaskKey, reason: str) -> None:
         self._coordinator.decline(checkpoint_id, key, reason)
 
-    def _on_finished(self, worker: _Worker, key: TaskKey, states: Any) -> None:
-        self._coordinator.task_finished(key, states)
+    def _on_finished(self, worker: _Worker, key: TaskKey, states: Any, prepared: Any) -> None:
+        self._coordinator.task_finished(key, states, prepared)
 
     def _on_stopped(self, worker: _Worker, key: TaskKey) -> None:
         self._coordinator.task_stopped(key)
@@ -228,6 +228,9 @@ class ProcessesAttempt:
 
     def _on_marked(self, worker: _Worker, node_id: int, subtask_index: int, checkpoint_id: int) -> None:
         self._collectors[node_id].stage(subtask_index).mark(checkpoint_id)
+
+    def _on_staged(self, worker: _Worker, node_id: int, subtask_index: int) -> None:
+        self._collectors[node_id].stage(subtask_index).end()
 
     def _on_done(self, worker: _Worker) -> None:
         worker.done = True

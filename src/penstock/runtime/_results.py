@@ -28,10 +28,15 @@ class Collector:
         self.on_taken: list[Callable[[int], None]] = []
         self.is_staged = staged
         self._stages: dict[int, Stage] = {}
+        self._latest = 0
+
+    def begin_attempt(self, latest: int) -> None:
+        """An attempt begins; checkpoints up to the `latest` were taken before it."""
+        self._latest = latest
 
     def stage(self, subtask_index: int) -> Stage:
         """Where a subtask of the current attempt delivers."""
-        return self._stages.setdefault(subtask_index, Stage(self, staged=self.is_staged))
+        return self._stages.setdefault(subtask_index, Stage(self, self._latest, staged=self.is_staged))
 
     def take(self) -> list[Any]:
         """All records that wait; lets the job go on."""
@@ -54,8 +59,9 @@ class Collector:
 class Stage:
     """The records of one subtask on their way to the client."""
 
-    def __init__(self, collector: Collector, *, staged: bool) -> None:
+    def __init__(self, collector: Collector, latest: int, *, staged: bool) -> None:
         self._collector = collector
+        self._latest = latest
         self._staged: list[Any] | None = [] if staged else None
         self._marks: list[tuple[int, int]] = []
 
@@ -65,8 +71,13 @@ class Stage:
 
     def mark(self, checkpoint_id: int) -> None:
         """A barrier came after the records so far."""
+        self._latest = checkpoint_id
         if self._staged is not None:
             self._marks.append((checkpoint_id, len(self._staged)))
+
+    def end(self) -> None:
+        """The subtask has ended: a checkpoint whose barrier it has not seen covers all its records."""
+        self.mark(self._latest + 1)
 
     def has_room(self) -> bool:
         """Records that wait for a checkpoint do not count: the client cannot take them."""

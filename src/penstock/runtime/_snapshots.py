@@ -31,8 +31,8 @@ def task_key(task: Task) -> TaskKey:
 class CoordinatorPort(Protocol):
     """What an agent tells the coordinator; called on the job's thread."""
 
-    def prepared(self, committables: Prepared) -> None:
-        """Sinks prepared something to commit."""
+    def captured(self, checkpoint_id: int, task: TaskKey, prepared: Prepared) -> None:
+        """A task has passed a barrier; its sinks prepared something to commit. Its part follows when it is written."""
 
     def acknowledge(self, checkpoint_id: int, task: TaskKey, states: States) -> None:
         """A task's part of a checkpoint is written."""
@@ -40,8 +40,8 @@ class CoordinatorPort(Protocol):
     def decline(self, checkpoint_id: int, task: TaskKey, reason: str) -> None:
         """A task's part of a checkpoint failed."""
 
-    def task_finished(self, task: TaskKey, states: States) -> None:
-        """A task has processed all its input."""
+    def task_finished(self, task: TaskKey, states: States, prepared: Prepared) -> None:
+        """A task has processed all its input; its sinks prepared what came after its last barrier."""
 
     def task_stopped(self, task: TaskKey) -> None:
         """A task has ended behind the barrier of a stop-with-savepoint."""
@@ -70,8 +70,8 @@ class SnapshotAgent:
     def on_snapshot(self, task: Task, barrier: Barrier) -> None:
         """A task has sent everything before the barrier: captures its state."""
         states, prepared = capture(task)
-        self._port.prepared(prepared)
         checkpoint_id = barrier.checkpoint_id
+        self._port.captured(checkpoint_id, task_key(task), prepared)
         if task.backend is None:
             self._port.acknowledge(checkpoint_id, task_key(task), states)
             return
@@ -105,8 +105,7 @@ class SnapshotAgent:
             self._port.task_stopped(task_key(task))
             return
         states, prepared = capture(task, finished=True)
-        self._port.prepared(prepared)
-        self._port.task_finished(task_key(task), states)
+        self._port.task_finished(task_key(task), states, prepared)
 
     def forget(self, checkpoint_id: int, *, aborted: bool) -> None:
         """A checkpoint is over; an aborted one stops what is under way for it."""

@@ -7,6 +7,7 @@ for an asynchronous result) yields; nothing blocks.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -38,7 +39,7 @@ class Task:
         timers: timer services by node id.
         deadline_ms: when it wants to go on although nothing woke it.
         counters: records so far.
-        pending_barrier: sources: a barrier to inject between two polls.
+        pending_barriers: sources: barriers to inject between two polls.
         active_snapshots: snapshots whose state is still being encoded, advanced between batches.
     """
 
@@ -61,7 +62,7 @@ class Task:
         self.backend = backend
         self.deadline_ms: int | None = None
         self.counters = TaskCounters()
-        self.pending_barrier: Barrier | None = None
+        self.pending_barriers: deque[Barrier] = deque()  # bounded by the checkpoints under way
         self.active_snapshots: list[Any] = []
         self.stopped_by_savepoint = False
         self.chain = ChainRun(vertex.name, head, backend)
@@ -80,6 +81,7 @@ class Task:
         self._tail_nodes = [node for node in self.nodes if node.operator is not None]
         self._drain_wanted = False
         self._drain_first = False
+        self._stops_at: int | None = None
 
     @property
     def name(self) -> str:
@@ -121,23 +123,28 @@ class Task:
 
     def inject(self, barrier: Barrier, *, drain: bool = False) -> None:
         """Sources: sends a barrier before the next poll; `drain` ends event time first (stop-with-savepoint)."""
-        self.pending_barrier = barrier
+        self.pending_barriers.append(barrier)
         self._drain_first = drain
         self.deadline_ms = 0
 
     def cancel_barrier(self, checkpoint_id: int) -> None:
         """A checkpoint was aborted: nobody waits for its barrier any more."""
-        if self.pending_barrier is not None and self.pending_barrier.checkpoint_id == checkpoint_id:
-            self.pending_barrier = None
+        self.pending_barriers = deque(b for b in self.pending_barriers if b.checkpoint_id != checkpoint_id)
         if self.gate is not None:
             self.gate.cancel_alignment(checkpoint_id)
+        if self._stops_at == checkpoint_id:  # the savepoint it would have stopped for failed: it goes on
+            self._stops_at = None
+        self.deadline_ms = 0
 
     def checkpoint_completed(self, barrier: Barrier) -> None:
         """A checkpoint this task took part in is complete."""
         if self.backend is not None and not barrier.is_savepoint:
             self.backend.checkpoint_completed(barrier.checkpoint_id)
-        if self.reader is not None:
+        if self.reader is not None and barrier.is_recovery_point:
             self.reader.notify_checkpoint_complete(barrier.checkpoint_id)
+        if self._stops_at == barrier.checkpoint_id:
+            self.stopped_by_savepoint = True
+            self.deadline_ms = 0
 
     def request_drain(self) -> None:
         """An asynchronous operator has results; called on the task's thread before it is resumed."""
@@ -155,6 +162,7 @@ class Task:
             yield from self._run_grouped(self._grouped)
         else:
             yield from self._run_inputs()
+        self.stopped_by_savepoint = self._stops_at is not None
         if not self.stopped_by_savepoint:
             yield from self._finish_operators()
         yield from self.chain.flush(force=True)
@@ -202,14 +210,16 @@ class Task:
         reader = self.reader
         assert reader is not None
         while True:
-            if self.pending_barrier is not None:
-                barrier, self.pending_barrier = self.pending_barrier, None
+            if self.pending_barriers:
+                barrier = self.pending_barriers.popleft()
                 if self._drain_first:
+                    self._drain_first = False
                     yield from self._advance_watermark(MAX_WATERMARK)
                 yield from self._checkpoint(barrier)
                 if barrier.stop:
-                    self.stopped_by_savepoint = True
-                    return
+                    yield from self._await_savepoint()
+                    if self.stopped_by_savepoint:
+                        return
             yield from self._on_time()
             if self._is_busy():
                 yield from self._wait_busy()
@@ -228,6 +238,14 @@ class Task:
                 yield from self._keep_pace(len(batch.values))
                 yield True
         yield from self._advance_watermark(MAX_WATERMARK)
+
+    def _await_savepoint(self) -> Iterator[bool]:
+        """Behind the barrier of a stop-with-savepoint: nothing is read until the savepoint is complete or has failed."""
+        while self._stops_at is not None and not self.stopped_by_savepoint:
+            if self.active_snapshots:
+                self._advance_snapshots()
+            self._rest(None)
+            yield False
 
     def _poll(self, reader: SourceReader) -> Any:
         try:
@@ -289,8 +307,6 @@ class Task:
             yield from self.chain.forward(self.head, element)
         elif isinstance(element, Barrier):
             yield from self._checkpoint(element)
-            if element.stop:
-                self.stopped_by_savepoint = True
         elif isinstance(element, EndOfData):
             assert self.gate is not None
             released = self.gate.after_end()
@@ -443,5 +459,7 @@ class Task:
         yield from self.chain.flush(force=True)
         for output in self.outputs:
             output.emit(barrier)
+        if barrier.stop:
+            self._stops_at = barrier.checkpoint_id
         if self._settings.on_snapshot is not None:
             self._settings.on_snapshot(self, barrier)

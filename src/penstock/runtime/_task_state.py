@@ -6,6 +6,7 @@ by operator id, with what sinks have prepared to commit.
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,7 +26,7 @@ class OperatorSubtaskState:
         subtask_index: from 0.
         keyed: handle of the keyed state, or None.
         timers: for each timer service, its timers by key group.
-        operator: what `Operator.snapshot` returned.
+        operator: what `Operator.snapshot` returned, pickled at the barrier.
         writer: what `SinkWriter.snapshot` returned.
         splits: a source's remaining splits with positions, None for other operators.
         finished: whether the subtask had processed all its input.
@@ -34,7 +35,7 @@ class OperatorSubtaskState:
     subtask_index: int
     keyed: Any = None
     timers: dict[str, dict[int, Any]] = field(default_factory=dict)
-    operator: Any = None
+    operator: bytes | None = None
     writer: Any = None
     splits: list[Any] | None = None
     finished: bool = False
@@ -73,7 +74,7 @@ def capture(task: Task, finished: bool = False) -> tuple[dict[str, OperatorSubta
         state = OperatorSubtaskState(index, finished=finished)
         if not finished:
             state.timers = {service.name: service.snapshot() for service in task.timers.get(node.id, ())}
-            state.operator = node.operator.snapshot() if node.operator is not None else None
+            state.operator = _frozen(node.operator.snapshot()) if node.operator is not None else None
         for _, output in node.outputs:
             if isinstance(output, SinkOutput):
                 prepared[operator_id] = output.writer.finish() if finished else output.writer.prepare_commit()
@@ -82,6 +83,11 @@ def capture(task: Task, finished: bool = False) -> tuple[dict[str, OperatorSubta
             state.splits = [] if finished else task.reader.snapshot()
         states[operator_id] = state
     return states, prepared
+
+
+def _frozen(state: Any) -> bytes | None:
+    """What an operator has at the barrier, whatever it does with its objects until the metadata are written."""
+    return None if state is None else pickle.dumps(state, pickle.HIGHEST_PROTOCOL)
 
 
 def recovery_of(
@@ -96,7 +102,7 @@ def recovery_of(
     return OperatorRecovery(
         keyed_handles=[(state.keyed, read) for state in ordered if state.keyed is not None],
         timers=timers,
-        operator_states=[state.operator for state in ordered if state.operator is not None],
+        operator_states=[pickle.loads(state.operator) for state in ordered if state.operator is not None],
         writer_states=[state.writer for state in ordered if state.writer is not None],
         splits=[split for state in ordered for split in state.splits or ()],
         was_source=any(state.splits is not None for state in ordered),

@@ -77,6 +77,10 @@ class _RemoteStage:
         """Sends word of a barrier."""
         self._control.control(("marked", *self._place, checkpoint_id))
 
+    def end(self) -> None:
+        """Sends word of the end."""
+        self._control.control(("staged", *self._place))
+
     def has_room(self) -> bool:
         """Whether more may be sent."""
         return self.unread < Collector.ROOM
@@ -88,9 +92,9 @@ class _ControlPort:
     def __init__(self, control: Peer) -> None:
         self._control = control
 
-    def prepared(self, committables: Prepared) -> None:
-        """Sinks prepared something to commit."""
-        self._control.control(("prepared", committables))
+    def captured(self, checkpoint_id: int, task: TaskKey, prepared: Prepared) -> None:
+        """A task has passed a barrier."""
+        self._control.control(("captured", checkpoint_id, task, prepared))
 
     def acknowledge(self, checkpoint_id: int, task: TaskKey, states: States) -> None:
         """A task's part of a checkpoint is written."""
@@ -100,9 +104,9 @@ class _ControlPort:
         """A task's part of a checkpoint failed."""
         self._control.control(("declined", checkpoint_id, task, reason))
 
-    def task_finished(self, task: TaskKey, states: States) -> None:
+    def task_finished(self, task: TaskKey, states: States, prepared: Prepared) -> None:
         """A task has processed all its input."""
-        self._control.control(("finished", task, states))
+        self._control.control(("finished", task, states, prepared))
 
     def task_stopped(self, task: TaskKey) -> None:
         """A task has ended behind the barrier of a stop-with-savepoint."""

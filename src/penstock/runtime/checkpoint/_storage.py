@@ -168,7 +168,7 @@ class CheckpointWriter:
             return
         self.is_closed = True
         try:
-            self._store.remove_directory(self.directory)
+            _remove_checkpoint(self._store, self.directory)
         finally:
             if self._storage is not None:
                 self._storage._aborted(self)
@@ -183,6 +183,16 @@ def _file_chunks(path: str) -> Iterator[bytes]:
     with open(path, "rb") as file:
         while chunk := file.read(COPY_BYTES):
             yield chunk
+
+
+def _remove_checkpoint(store: FileStore, directory: str) -> None:
+    """Deletes a checkpoint that must not be found again: what makes it one is gone for certain before anything else."""
+    names = store.names(directory)
+    if METADATA in names:
+        store.remove(f"{directory}/{METADATA}")
+        store.sync_directory(directory)
+    if names:
+        store.remove_directory(directory)
 
 
 def open_checkpoint(path: str, *, verify: bool = True) -> CheckpointView:
@@ -247,8 +257,7 @@ class CheckpointStorage:
     def begin(self, checkpoint_id: int) -> CheckpointWriter:
         """A writer for a checkpoint; what an earlier attempt left under its number is deleted."""
         directory = self._in_folder(f"chk-{checkpoint_id}")
-        if self._store.names(directory):
-            self._store.remove_directory(directory)
+        _remove_checkpoint(self._store, directory)
         return self._writer(self.url, directory, checkpoint_id, "checkpoint", self._given_store)
 
     def begin_savepoint(self, directory: str, checkpoint_id: int) -> CheckpointWriter:
@@ -271,6 +280,7 @@ class CheckpointStorage:
             self._writers.discard(writer)
             if writer.kind == "checkpoint" and all(other.path != view.path for other in known):
                 known.append(view)
+                known.sort(key=lambda each: each.checkpoint_id)
 
     def _aborted(self, writer: CheckpointWriter) -> None:
         with self._lock:
