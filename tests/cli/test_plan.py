@@ -220,7 +220,17 @@ def test_a_fleet(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.parametrize(
-    "line", ["nonsense", "[]", '"x"', '{"role": "worker"}', '{"conf": 5}', '{"role": []}', '{"yaml": 5}']
+    "line",
+    [
+        "nonsense",
+        "[]",
+        '"x"',
+        '{"role": "worker"}',
+        '{"conf": 5}',
+        '{"role": []}',
+        '{"yaml": 5}',
+        '{"role": "rocksdb"}',
+    ],
 )
 def test_a_line_that_is_no_request(
     line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from penstock.tools.plan._answers import answer_request as answer_request
     from penstock.tools.plan._batch import answer_batch as answer_batch
     from penstock.tools.plan._compare import compare as compare
     from penstock.tools.plan._compare import other_configuration as other_configuration
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _MODULE_OF = {
     "PlanView": "_view",
     "answer_batch": "_batch",
+    "answer_request": "_answers",
     "compare": "_compare",
     "other_configuration": "_compare",
     "planned": "_view",
