@@ -137,7 +137,7 @@ class AsyncCalls:
                     retry = copy.copy(self._retry)  # a strategy may remember its last delay: that of this element
                 again = again and retry.can_retry(attempt)
                 delay_ms = retry.get_backoff_time_millis(attempt) if again else 0
-            except Exception as failure:  # noqa: BLE001 - predicates and strategies are user code
+            except Exception as failure:
                 again, error = False, failure
             if not again:
                 self._settle(call, result, error)
@@ -152,7 +152,7 @@ class AsyncCalls:
             if call.is_settled:
                 raise
             return None, error  # the user's own cancellation is a failure like any other
-        except BaseException as error:  # noqa: BLE001 - also SystemExit fails the job, not this thread
+        except BaseException as error:
             return None, error
 
     def _wants_retry(self, result: Any, error: BaseException | None) -> bool:
@@ -165,7 +165,7 @@ class AsyncCalls:
             return
         try:
             result, error = self._function.timeout(call.value), None
-        except BaseException as failure:  # noqa: BLE001 - as in _attempt
+        except BaseException as failure:
             result, error = None, failure
         self._settle(call, result, error)
         if call.task is not None:
@@ -181,7 +181,7 @@ class AsyncCalls:
         if error is None:
             try:
                 results = self._checked(result)
-            except BaseException as failure:  # noqa: BLE001 - a result may be a generator
+            except BaseException as failure:
                 error = failure
         if error is not None and not isinstance(error, AsyncFunctionError):
             # The texts here and below are PyFlink's: programs match on them.

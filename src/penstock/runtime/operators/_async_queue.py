@@ -44,7 +44,7 @@ class _Segment:
     __slots__ = ("elements", "unfinished", "watermark")
 
     def __init__(self) -> None:
-        self.elements: deque[InFlight] = deque()
+        self.elements: deque[InFlight] = deque()  # bounded by the capacity
         self.unfinished = 0
         self.watermark: int | None = None
 

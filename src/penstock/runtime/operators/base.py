@@ -62,7 +62,7 @@ class OperatorContext:
     counter: Callable[[str], Any] = field(default=lambda name: None)
 
 
-class Operator(ABC):
+class Operator(ABC):  # noqa: B024 - every method has a default, none makes sense alone
     """One subtask's instance of an operator. Created and used by its task's thread only.
 
     Attributes:

@@ -120,7 +120,7 @@ class ExternalSorter:
         """Records as bytes: whole columns at a time, so that the loops run in C."""
         try:
             data = list(map(pickle.dumps, values))
-        except Exception:  # noqa: BLE001 - classes of __main__, lambdas: cloudpickle decides
+        except Exception:
             data = [self._dumps_by_value(value) for value in values]
         numbers = range(self._count, self._count + len(data))
         places = map(_PLACE.pack, map(_SIGN.__add__, timestamps), numbers, repeat(input_index))
