@@ -19,6 +19,7 @@ from penstock import compat
 
 RECORDS = int(os.environ.get("PENSTOCK_BENCH_RECORDS", "2000000"))
 ROUNDS = 5
+PEER_ROUNDS = int(os.environ.get("PENSTOCK_BENCH_PEER_ROUNDS", "3"))
 PROGRAM = str(Path(programs.__file__))
 CASES = [
     ("chain", 1000, "map → filter → flat_map → filter", 1.25),
@@ -74,7 +75,7 @@ def against_the_loop() -> None:
 def process_rate(command: list[str], small: int, large: int, at: int) -> float:
     """Records a second of a process, without its start-up: the difference of two sizes."""
     times = []
-    for _ in range(3):
+    for _ in range(PEER_ROUNDS):
         seconds = []
         for records in (small, large):
             seconds.append(run_process([*command[:at], str(records), *command[at:]]).wall_s)
