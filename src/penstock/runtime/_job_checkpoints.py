@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Callable
@@ -24,6 +25,8 @@ from penstock.runtime.checkpoint import (
 )
 
 __all__ = ["JobCheckpoints"]
+
+log = logging.getLogger("penstock.checkpoint")
 
 
 class JobCheckpoints:
@@ -92,7 +95,9 @@ class JobCheckpoints:
             path = self._conf.get(StateRecoveryOptions.SAVEPOINT_PATH)
             view = _start_from(path) if path else None
         self._view = view
-        self._content = view.metadata if view is not None else None  # anew: the attempt before may have changed its copy
+        self._content = (
+            view.metadata if view is not None else None
+        )  # anew: the attempt before may have changed its copy
         if view is not None:
             self._check_fit()
             self._next_id = max(self._next_id, view.checkpoint_id + 1)
@@ -181,9 +186,12 @@ class JobCheckpoints:
         keep = not finished and (
             retention == "RETAIN_ON_CANCELLATION" or (retention == "DELETE_ON_CANCELLATION" and not cancelled)
         )
-        if not keep:
-            storage.discard_all()
-        storage.close()
+        try:
+            if not keep:
+                storage.discard_all()
+            storage.close()
+        except (CheckpointStorageError, OSError) as error:  # the job's end stands, whatever is left on the disk
+            log.warning("Checkpoints of job %s could not be deleted: %s", self._job_id, error)
 
 
 def _has_state(state: OperatorSubtaskState) -> bool:
