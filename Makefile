@@ -11,6 +11,7 @@ help: ## List the targets
 $(VENV)/run.stamp: pyproject.toml setup.py $(wildcard src/penstock/memory/*.c)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@$(BIN)/python -m compileall -q src
 	@touch $@
 
 $(VENV)/test.stamp: $(VENV)/run.stamp

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 
@@ -60,7 +61,8 @@ def run_process(command: list[str], **environment: str) -> ProcessRun:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, **environment},
+        # PyFlink looks for `python` on the path when it starts its workers.
+        env={**os.environ, "PATH": f"{Path(command[0]).parent}:{os.environ['PATH']}", **environment},
     )
     out, err = process.communicate()
     wall = time.perf_counter() - begin

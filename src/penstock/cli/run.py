@@ -89,7 +89,7 @@ def _without_isolation() -> list[str]:
 
 
 def _configuration(arguments: argparse.Namespace) -> Configuration:
-    from penstock.conf import load_configuration
+    from penstock.conf import load_configuration, unknown_key_warnings
 
     flags = list(arguments.options)
     for key, value in (
@@ -102,6 +102,6 @@ def _configuration(arguments: argparse.Namespace) -> Configuration:
         if value is not None:
             flags.append(f"{key}={value}")
     loaded = load_configuration(conf_dir=arguments.conf_dir, flags=flags)
-    for warning in loaded.warnings:
+    for warning in (*loaded.warnings, *unknown_key_warnings(loaded.configuration)):
         print(f"penstock: warning: {warning}", file=sys.stderr)
     return loaded.configuration
