@@ -27,7 +27,7 @@ from penstock.common.typeinfo import (
     TimeTypeInfo,
     TypeInformation,
 )
-from penstock.common.types import Row
+from penstock.common.types import Row, RowKind, made_row
 from penstock.errors import ConfigurationError, JobError
 
 __all__ = ["CsvRowDeserializationSchema", "CsvRowSerializationSchema"]
@@ -73,14 +73,13 @@ class CsvRowDeserializationSchema(DeserializationSchema):
         if self._readers is None:
             self._readers = [_field_reader(field, self._settings) for field in self._type_info.get_field_types()]
         try:
-            row = Row(*self._fields(self._readers, message.decode("utf-8").removeprefix("\ufeff")))
+            values = self._fields(self._readers, message.decode("utf-8").removeprefix("\ufeff"))
         except ValueError as error:
             if self._settings.ignore_parse_errors:
                 return None
             shown = message[:_SHOWN].decode("utf-8", "replace")
             raise JobError(f"Failed to deserialize CSV row '{shown}': {error}") from error
-        row.set_field_names(self._type_info.get_field_names())
-        return row
+        return made_row(self._type_info.get_field_names(), values, RowKind.INSERT)
 
     def _fields(self, readers: Sequence[Callable[[str], Any]], text: str) -> list[Any]:
         settings, position = self._settings, 0

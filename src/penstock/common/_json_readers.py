@@ -37,7 +37,7 @@ from penstock.common.typeinfo import (
     TupleTypeInfo,
     TypeInformation,
 )
-from penstock.common.types import Row
+from penstock.common.types import Row, RowKind, made_row
 from penstock.conf._numbers import narrow_to_float, read_float
 from penstock.errors import ConfigurationError
 
@@ -99,7 +99,7 @@ class _Readers:
         """A reader that lets null be None, and where errors are ignored makes them None."""
         read = self._reader(type_info)
         if not self._ignore_parse_errors:
-            return lambda node: None if node is None else read(node)
+            return read if read in _NULLABLE else lambda node: None if node is None else read(node)
 
         def lenient(node: Any) -> Any:
             try:
@@ -114,6 +114,7 @@ class _Readers:
         names = type_info.get_field_names()
         fields = [(name, self.nullable(field)) for name, field in zip(names, type_info.get_field_types(), strict=True)]
         fail_on_missing_field = self._fail_on_missing_field
+        insert = RowKind.INSERT
 
         def read(node: Any) -> Row:
             if not isinstance(node, dict):
@@ -122,9 +123,8 @@ class _Readers:
                 for name in names:
                     if name not in node:
                         raise ValueError(f"Could not find field with name '{name}'.")
-            row = Row(*[field(node.get(name)) for name, field in fields])
-            row.set_field_names(names)
-            return row
+            get = node.get
+            return made_row(names, [field(get(name)) for name, field in fields], insert)
 
         return read
 
@@ -198,12 +198,12 @@ def _as_text(node: Any) -> str:
     return "" if isinstance(node, (dict, list)) else json_text(node)
 
 
-def _string(node: Any) -> str:
-    return node if type(node) is str else json_text(node)
+def _string(node: Any) -> str | None:
+    return node if type(node) is str or node is None else json_text(node)
 
 
-def _boolean(node: Any) -> bool:
-    if type(node) is bool:
+def _boolean(node: Any) -> bool | None:
+    if type(node) is bool or node is None:
         return node
     return type(node) is str and node.strip(JAVA_BLANKS).lower() == "true"
 
@@ -212,10 +212,13 @@ def _cut_integer(bits: int) -> Reader:
     """INT and LONG: a fraction in range is cut off."""
     parse, most = integer(bits), 2 ** (bits - 1)
 
-    def read(node: Any) -> int:
+    def read(node: Any) -> int | None:
         kind = type(node)
         if kind is int and -most <= node < most:
-            return int(node)
+            whole: int = node
+            return whole
+        if node is None:
+            return None
         if (kind is float or kind is Decimal) and -most <= node < most:
             return int(node)
         return parse(_as_text(node))
@@ -229,9 +232,14 @@ def _whole_integer(bits: int) -> Reader:
     return lambda node: parse(_as_text(node))
 
 
-def _double(node: Any) -> float:
+def _double(node: Any) -> float | None:
     kind = type(node)
-    return float(node) if kind is float or kind is int or kind is Decimal else double(_as_text(node))
+    if kind is float:
+        exact: float = node
+        return exact
+    if node is None:
+        return None
+    return float(node) if kind is int or kind is Decimal else double(_as_text(node))
 
 
 def _float(node: Any) -> float:
@@ -284,6 +292,9 @@ _BASIC: dict[BasicType, Reader] = {
     BasicType.BIG_DEC: _decimal,
     BasicType.INSTANT: _instant,
 }
+_NULLABLE = {_string, _double, _boolean, _BASIC[BasicType.INT], _BASIC[BasicType.LONG]}
+"""Readers that let None pass by themselves: those of the most frequent types."""
+
 _BY_KIND: dict[type[TypeInformation], Reader] = {
     DateTypeInfo: lambda node: iso_date(_as_text(node)),
     TimeTypeInfo: lambda node: rfc3339_time(_as_text(node)),

@@ -53,19 +53,27 @@ class JsonRowDeserializationSchema(DeserializationSchema):
         Raises:
             JobError: if it is no JSON object of the type, unless parse errors are ignored: then None.
         """
+        try:
+            return self.deserialize_text(message.decode("utf-8"))
+        except UnicodeDecodeError as error:
+            if self._ignore_parse_errors:
+                return None
+            raise JobError(f"Failed to deserialize JSON {message[:_SHOWN]!r}: {error}") from error
+
+    def deserialize_text(self, text: str) -> Any:
+        """The row of a message that is decoded already; see `deserialize`."""
         functions = self._functions
         if functions is None:
             reader = json_reader(self._type_info, self._fail_on_missing_field, self._ignore_parse_errors)
             functions = self._functions = (json_parser(self._type_info), reader)
         parse, read = functions
         try:
-            node = parse(message.decode("utf-8"))
+            node = parse(text)
             return None if node is None else read(node)
         except (ValueError, RecursionError) as error:
             if self._ignore_parse_errors:
                 return None
-            shown = message[:_SHOWN].decode("utf-8", "replace")
-            raise JobError(f"Failed to deserialize JSON '{shown}': {error}") from error
+            raise JobError(f"Failed to deserialize JSON '{text[:_SHOWN]}': {error}") from error
 
     class Builder:
         """Collects the settings of a JsonRowDeserializationSchema."""

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from penstock.common.time import Instant
-from penstock.common.types import Row
+from penstock.common.types import Row, RowKind, made_row
 from penstock.datastream.formats._logical_types import LogicalType, decimal_of
 from penstock.errors import ConfigurationError
 
@@ -155,10 +155,7 @@ def row_reader(row: LogicalType, utc_timestamp: bool) -> Callable[[Any], list[An
         for column, convert in zip(batch.columns, converts, strict=True):
             values = column.to_pylist()
             columns.append(values if convert is None else [None if v is None else convert(v) for v in values])
-        rows = [Row(*values) for values in zip(*columns, strict=True)]
-        for made in rows:
-            made.set_field_names(names)
-        return rows
+        return [made_row(names, list(values), RowKind.INSERT) for values in zip(*columns, strict=True)]
 
     return read
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -9,7 +12,7 @@ from typing import Any, BinaryIO
 from penstock.common._csv_text import DEFAULT_DIALECT, CsvDialect, IncompleteRecordError
 from penstock.common._text import java_text
 from penstock.common._value_parsers import decimal, parser_for
-from penstock.common.types import Row
+from penstock.common.types import Row, RowKind, made_row
 from penstock.datastream.connectors._bulk_writer import BulkWriter
 from penstock.datastream.connectors._file_formats import FileRecords
 from penstock.datastream.connectors._text_lines import LineBlocks
@@ -17,6 +20,9 @@ from penstock.datastream.formats._logical_types import LogicalType, decimal_of
 from penstock.errors import ConfigurationError
 
 __all__ = ["CsvColumn", "CsvFileRecords", "CsvFileWriter", "CsvLayout"]
+
+
+_INTEGER_BITS = {"TINYINT": 8, "SMALLINT": 16, "INT": 32, "BIGINT": 64}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,11 @@ class CsvFileRecords(FileRecords):
         self._layout = layout
         self._readers = [_column_reader(column, layout) for column in layout.columns]
         self._names = [column.name for column in layout.columns]
+        self._column_converters = [
+            (index, _column_converter(column.logical_type, reader))
+            for index, (column, reader) in enumerate(zip(layout.columns, self._readers, strict=True))
+            if column.logical_type.root != "STRING"
+        ]
         self._at_start = at_start
         self._header_due = at_start and layout.use_header
         self._skip_due = at_start and layout.skip_first_data_row
@@ -108,31 +119,68 @@ class CsvFileRecords(FileRecords):
         return whole
 
     def _read(self, text: str) -> list[Any]:
-        before = self._read_before
-        rows: list[Row] = []
-        if not self._layout.dialect.needs_scanning(text):
+        """The rows of the records that end in the text; keeps the rest."""
+        records, position = self._records(text)
+        if position < len(text):
+            position = self._scan(text, position, records)
+        if records and (self._header_due or self._skip_due):
+            records = [fields for fields in records if not self._consumed_as_head(fields)]
+        rows = self._rows(records, text.isascii() and "_" not in text)
+        self.before = self._read_before
+        self._rest = text[position:]
+        self._read_before = self.before + len(rows) if self._rest else 0
+        return rows
+
+    def _records(self, text: str) -> tuple[list[list[str]], int]:
+        """The fields of the records from the start on that need no scanning, and where the rest begins."""
+        dialect = self._layout.dialect
+        if not dialect.needs_scanning(text):
             if "\r" in text:
+                length = len(text)
                 text = text.replace("\r\n", "\n").replace("\r", "\n")
-            self.before, separator = before, self._layout.dialect.separator
-            lines = text.removesuffix("\n").split("\n") if text else []
-            records = [line.split(separator) for line in lines]
-            return [self._row(fields) for fields in records if not self._consumed_as_head(fields)]
-        position, end = 0, len(text)
+                return _cut(text, dialect.separator), length
+            return _cut(text, dialect.separator), len(text)
+        if dialect.escape is not None or dialect.quote is None or (dialect.comments and "#" in text):
+            return [], 0
+        lines = list(io.StringIO(text, newline=""))
+        reader = csv.reader(lines, delimiter=dialect.separator, quotechar=dialect.quote, strict=True)
+        records: list[list[str]] = []
+        done_lines = 0
+        try:
+            for fields in reader:
+                records.append(fields or [""])
+                done_lines = reader.line_num
+        except csv.Error:  # what Python's reader refuses is for the dialect to decide
+            return records, sum(map(len, lines[:done_lines]))
+        return records, len(text)
+
+    def _scan(self, text: str, position: int, records: list[list[str]]) -> int:
+        """Reads the records from a position on one by one; returns where an incomplete one begins, or the end."""
         read_record = self._layout.dialect.read_record
-        while position < end:
+        while position < len(text):
             try:
-                fields, next_position = read_record(text, position)
+                fields, position = read_record(text, position)
             except IncompleteRecordError:
                 if self._ended:
                     raise
                 break
-            position = next_position
-            if fields is not None and not self._consumed_as_head(fields):
-                rows.append(self._row(fields))
-        self._rest = text[position:]
-        self.before = before
-        self._read_before = before + len(rows) if self._rest else 0
-        return rows
+            if fields is not None:
+                records.append(fields)
+        return position
+
+    def _rows(self, records: list[list[str]], plain: bool) -> list[Any]:
+        """Rows of records; column by column where nothing is amiss, so that whole columns are converted at once."""
+        if plain and self._layout.null_value is None and set(map(len, records)) == {len(self._names)}:
+            columns: list[Any] = list(zip(*records, strict=True))
+            for index, convert in self._column_converters:
+                converted = convert(columns[index])
+                if converted is None:
+                    break
+                columns[index] = converted
+            else:
+                names, insert = self._names, RowKind.INSERT
+                return [made_row(names, list(values), insert) for values in zip(*columns, strict=True)]
+        return [self._row(fields) for fields in records]
 
     _read_before = 0
 
@@ -161,9 +209,48 @@ class CsvFileRecords(FileRecords):
                 raise ValueError(f"too many entries: expected at most {wanted}, got {len(fields)}: {fields}")
         elif len(fields) < wanted:
             raise ValueError(f"Row length mismatch. {wanted} fields expected but was {len(fields)}: {fields}")
-        row = Row(*[read(field) for read, field in zip(readers, fields, strict=False)])
-        row.set_field_names(self._names)
-        return row
+        values = [read(field) for read, field in zip(readers, fields, strict=False)]
+        return made_row(self._names, values, RowKind.INSERT)
+
+
+def _cut(text: str, separator: str) -> list[list[str]]:
+    """The fields of lines without quotes."""
+    return [line.split(separator) for line in text.removesuffix("\n").split("\n")] if text else []
+
+
+def _column_converter(kind: LogicalType, read: Callable[[str], Any]) -> Callable[[Sequence[str]], list[Any] | None]:
+    """The function that converts a column of ASCII texts without underscores; None where cells must be looked at.
+
+    For such texts Python's `int` and `float` accept what Java does, but for a few forms that are left to `read`.
+    """
+    bits = _INTEGER_BITS.get(kind.root)
+    if bits is not None:
+        most = 2 ** (bits - 1)
+
+        def integers(column: Sequence[str]) -> list[Any] | None:
+            try:
+                values = list(map(int, column))
+            except ValueError:
+                return None
+            return values if -most <= min(values) and max(values) < most else None
+
+        return integers
+    if kind.root == "DOUBLE":
+
+        def doubles(column: Sequence[str]) -> list[Any] | None:
+            try:
+                values = list(map(float, column))
+            except ValueError:
+                return None
+            # infinities and NaN have other names in Java, and show in the sum
+            return values if math.isfinite(sum(values)) else None
+
+        return doubles
+
+    def cells(column: Sequence[str]) -> list[Any] | None:
+        return [read(text) for text in column]
+
+    return cells
 
 
 def _column_reader(column: CsvColumn, layout: CsvLayout) -> Callable[[str], Any]:

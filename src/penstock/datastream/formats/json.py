@@ -50,12 +50,8 @@ class JsonReaderFormat(StreamFormat):
 
     def open(self, file: BinaryIO, split: FileSplit, seekable: bool) -> FileRecords:
         """Reads the values of the split's lines."""
-        parse = json.loads if self._schema is None else self._parse_row
+        parse = json.loads if self._schema is None else self._schema.deserialize_text
         return _JsonLines(self._lines.open(file, split, seekable), parse)
-
-    def _parse_row(self, line: str) -> Any:
-        assert self._schema is not None
-        return self._schema.deserialize(line.encode("utf-8"))
 
 
 class _JsonLines(FileRecords):
