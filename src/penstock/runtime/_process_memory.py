@@ -33,6 +33,8 @@ from penstock.memory import (
     TaskManagerPlan,
     check_container,
     data_limit_bytes,
+    find_container_limit,
+    heap_limit_in_container,
     idle_mapped_bytes,
     install_heap_guard,
     ledger_table,
@@ -41,6 +43,8 @@ from penstock.memory import (
     register_code,
     register_heap,
     register_off_heap,
+    resident_memory,
+    short_size,
     write_oom_report,
 )
 from penstock.runtime._memory_use import heap_limit_bytes, memory_plan
@@ -90,6 +94,7 @@ class ProcessMemory:
         configured = report_directory or conf.get(RuntimeOptions.REPORT_DIRECTORY)
         self.report_directory = configured or str(Path(tempfile.gettempdir()) / "penstock-reports")
         self._data_limit: DataLimit | None = None
+        self._heap_limit: int | None = None
         self.ledger = Ledger()
         self.guard: HeapGuard
         self.off_heap: OffHeapMeter
@@ -117,7 +122,8 @@ class ProcessMemory:
             self._data_limit = DataLimit(data_limit_bytes(total, idle_mapped_bytes=idle_mapped_bytes()))
             self._data_limit.__enter__()
         limit_arenas()
-        self._open(heap_limit_bytes(self.plan))
+        self._heap_limit = heap_limit_bytes(self.plan) or self._limit_in_container()
+        self._open(self._heap_limit)
         if self.guard.limits is not None and self.guard.mode != "enforced":
             sys.stderr.write(
                 f"penstock: the heap limit is held by polling and the process limit alone: {self.guard.reason}.\n"
@@ -153,12 +159,27 @@ class ProcessMemory:
         )
         self.garbage.start()
 
+    def _limit_in_container(self) -> int | None:
+        """A plan without a heap limit, in a container: the heap is held to what the container leaves for it."""
+        container = find_container_limit()
+        if container is None:
+            return None
+        plan = self.plan
+        budgets = plan.managed_bytes + plan.network_bytes
+        limit = heap_limit_in_container(budgets, container.limit_bytes, resident_memory().file_bytes)
+        if limit is not None:
+            sys.stderr.write(
+                f"penstock: no heap is configured; it is held to {short_size(limit)}, which the container's "
+                f"{short_size(container.limit_bytes)} leave for it. taskmanager.memory.task.heap.size sets another.\n"
+            )
+        return limit
+
     def become_worker(self, workers: int) -> None:
         """In a worker process, right after the fork: the plan's heap is divided among the slots' processes."""
         self._shut()
         self._slots.clear()
         self._log = None
-        limit = heap_limit_bytes(self.plan)
+        limit = self._heap_limit
         self._open(None if limit is None else limit // workers)
 
     def _mark_system(self) -> None:
