@@ -37,14 +37,14 @@ class ChainRun:
         pace: how many records the functions take at a time.
     """
 
-    def __init__(self, name: str, head: ChainNode, backend: Any) -> None:
+    def __init__(self, name: str, head: ChainNode, backend: Any, *, adapts: bool = True) -> None:
         self.name = name
         self.head = head
         self.backend = backend
         self.nodes = list(head.walk())
         self.outputs: list[Output] = [output for node in self.nodes for _, output in node.outputs]
         self.timers: dict[int, list[Any]] = {}
-        self.pace = Pace()
+        self.pace = Pace(adapts=adapts)
         self._compiler = ChainCompiler(head, name)
         self._entries: dict[tuple[int, bool, bool], Entry] = {}
         self._takes_batches = head.operator is not None and head.operator.takes_batches

@@ -22,10 +22,16 @@ class Pace:
         records: the most to take at once.
     """
 
-    __slots__ = ("_began", "_spent_s", "records")
+    __slots__ = ("_adapts", "_began", "_spent_s", "records")
 
-    def __init__(self) -> None:
-        self.records = 1
+    def __init__(self, *, adapts: bool = True) -> None:
+        """A pace.
+
+        Args:
+            adapts: False takes whole batches always: a run that a seed repeats must not depend on wall time.
+        """
+        self._adapts = adapts
+        self.records = 1 if adapts else BATCH_LIMIT
         self._began = 0.0
         self._spent_s = 0.0
 
@@ -40,6 +46,8 @@ class Pace:
     def spent(self, records: int) -> bool:
         """`records` were processed; adapts what is taken next. Returns whether they took long."""
         spent_s, self._spent_s = self._spent_s, 0.0
+        if not self._adapts:
+            return False
         if spent_s < FAST_S:
             if records >= self.records:
                 self.records = min(BATCH_LIMIT, self.records * 8)

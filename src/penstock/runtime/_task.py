@@ -20,6 +20,7 @@ from penstock.runtime._chain_run import ChainRun
 from penstock.runtime._channels import InputGate
 from penstock.runtime._elements import END_OF_DATA, Barrier, Batch, Element, EndOfData, Watermark, WatermarkStatus
 from penstock.runtime._outputs import CollectOutput, SinkOutput
+from penstock.runtime._scheduler import StepClock
 from penstock.runtime._task_settings import Lifecycle, TaskCounters, TaskSettings
 from penstock.runtime.operators.base import MAX_WATERMARK, NO_TIMESTAMP
 from penstock.runtime.sort import ExternalSorter, Part
@@ -65,7 +66,7 @@ class Task:
         self.pending_barriers: deque[Barrier] = deque()  # bounded by the checkpoints under way
         self.active_snapshots: list[Any] = []
         self.stopped_by_savepoint = False
-        self.chain = ChainRun(vertex.name, head, backend)
+        self.chain = ChainRun(vertex.name, head, backend, adapts=not isinstance(settings.clock, StepClock))
         self.nodes, self.outputs = self.chain.nodes, self.chain.outputs
         self.timers = self.chain.timers
         self._settings = settings
