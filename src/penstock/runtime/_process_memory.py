@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from penstock.conf import Configuration, RuntimeOptions
 from penstock.memory import (
     UNLIMITED_BYTES,
+    CallWitness,
     DataLimit,
     GarbagePolicy,
     HeapLimits,
@@ -39,6 +40,7 @@ from penstock.memory import (
     install_heap_guard,
     ledger_table,
     limit_arenas,
+    metaspace_warning,
     register_allocator,
     register_code,
     register_heap,
@@ -98,6 +100,7 @@ class ProcessMemory:
         self.ledger = Ledger()
         self.guard: HeapGuard
         self.off_heap: OffHeapMeter
+        self._witness: CallWitness
         self.garbage: GarbagePolicy
         self._log: MemoryLog | None = None
         self._last_job: LedgerSnapshot | None = None
@@ -122,6 +125,7 @@ class ProcessMemory:
             self._data_limit = DataLimit(data_limit_bytes(total, idle_mapped_bytes=idle_mapped_bytes()))
             self._data_limit.__enter__()
         limit_arenas()
+        self._check_code()
         self._heap_limit = heap_limit_bytes(self.plan) or self._limit_in_container()
         self._open(self._heap_limit)
         if self.guard.limits is not None and self.guard.mode != "enforced":
@@ -151,12 +155,8 @@ class ProcessMemory:
         kept = register_allocator(self.ledger, plan.jvm_overhead_bytes)
         if kept is not None:
             self._gauges.append(kept)
-        self.garbage = GarbagePolicy(
-            self.guard.used,
-            policy=self._conf.get(RuntimeOptions.GARBAGE_POLICY),
-            growth_fraction=self._conf.get(RuntimeOptions.GARBAGE_GROWTH),
-            trim=self.guard.trim,
-        )
+        self.garbage = GarbagePolicy.from_configuration(self._conf, self.guard.used, self.guard.trim)
+        self._witness = CallWitness(self.guard)
         self.garbage.start()
 
     def _limit_in_container(self) -> int | None:
@@ -173,6 +173,12 @@ class ProcessMemory:
                 f"{short_size(container.limit_bytes)} leave for it. taskmanager.memory.task.heap.size sets another.\n"
             )
         return limit
+
+    def _check_code(self) -> None:
+        option = "taskmanager.memory.jvm-metaspace.size"
+        warning = metaspace_warning(self.plan.jvm_metaspace_bytes, resident_memory().file_bytes, option)
+        if warning is not None:
+            sys.stderr.write(f"penstock: {warning}\n")
 
     def become_worker(self, workers: int) -> None:
         """In a worker process, right after the fork: the plan's heap is divided among the slots' processes."""
@@ -259,6 +265,7 @@ class ProcessMemory:
             states=[figure for task in tasks for figure in _states_of(task)],
             roots=[root for task in tasks for root in _roots_of(task)],
             garbage=self.garbage.statistics(),
+            witness=self._witness.take(),
         )
         timeout_ms = self._conf.get(RuntimeOptions.REPORT_TIME)
         try:
