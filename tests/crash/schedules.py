@@ -1,0 +1,136 @@
+"""Runs one seeded schedule: a program, its settings and its faults are drawn, then its results are compared."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from faults import Crash, Faults, SimulatedDisk, injected
+from programs import BODIES, environment, file_sink, leftovers, lines_of, numbers
+
+RECORDS = 240
+CHECKPOINTS = "simulated://checkpoints"
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What a seed stands for."""
+
+    seed: int
+    body: str
+    backend: str
+    parallelism: int
+    rolls: str | None
+    options: tuple[tuple[str, Any], ...]
+    faults: int
+    crashes: bool
+    savepoints: int
+
+
+def draw(seed: int, backend: str) -> Drawn:
+    random = Random(f"schedule {seed}")
+    rolls = random.choice([None, "long", "checkpoint", "small"])
+    concurrent = random.choice([1, 1, 1, 2, 3])
+    expires = random.random() < 0.3  # sooner than most checkpoints are complete
+    options = {
+        "execution.target": "local",
+        "penstock.scheduler.seed": seed,
+        "execution.checkpointing.interval": f"{random.choice([3, 8, 20, 60])} ms",
+        "execution.checkpointing.min-pause": f"{random.choice([0, 0, 5]) if concurrent == 1 else 0} ms",
+        "execution.checkpointing.max-concurrent-checkpoints": concurrent,
+        "execution.checkpointing.tolerable-failed-checkpoints": 1_000_000 if expires else random.choice([0, 1, 100]),
+        "execution.checkpointing.num-retained": random.choice([1, 1, 2, 3]),
+        "execution.checkpointing.dir": CHECKPOINTS,
+        "execution.checkpointing.data-inline-threshold": random.choice(["0 b", "20 kb"]),
+        "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
+        "execution.checkpointing.timeout": "30 ms" if expires else "10 min",
+        "execution.buffer-timeout.interval": random.choice(["0 ms", "5 ms", "100 ms"]),
+        "pipeline.operator-chaining.enabled": random.choice(["true", "true", "false"]),
+        "pipeline.auto-watermark-interval": random.choice(["5 ms", "50 ms"]),
+        "restart-strategy.type": "fixed-delay",
+        "restart-strategy.fixed-delay.attempts": 1_000_000,
+        "restart-strategy.fixed-delay.delay": "0 ms",
+    }
+    return Drawn(
+        seed,
+        random.choice(list(BODIES)),
+        backend,
+        random.choice([1, 1, 2, 3]),
+        rolls,
+        tuple(options.items()),
+        random.randint(1, 12),
+        rolls is not None and random.random() < 0.5,
+        random.choice([0, 0, 10]),
+    )
+
+
+def results(body: str, parallelism: int, options: dict[str, Any], rolls: str | None, directory: Path) -> list[str]:
+    env = environment(parallelism, options)
+    stream = BODIES[body](env, numbers(env, RECORDS))
+    if rolls is None:
+        with stream.execute_and_collect() as collected:
+            return list(collected)
+    stream.sink_to(file_sink(directory, rolls)).uid("sink")
+    env.execute()
+    return lines_of(directory)
+
+
+@functools.cache
+def undisturbed(body: str) -> Counter[str]:
+    """The results without faults."""
+    with tempfile.TemporaryDirectory() as directory:
+        return Counter(results(body, 1, {"execution.target": "local"}, None, Path(directory)))
+
+
+def run(drawn: Drawn) -> Faults:
+    """Runs a schedule to its end over as many processes as it takes.
+
+    Raises:
+        AssertionError: the results are not those of the run without faults.
+    """
+    random = Random(f"faults {drawn.seed}")
+    faults, disk = Faults(random, drawn.faults, crashes=drawn.crashes), SimulatedDisk()
+    options = dict(drawn.options)
+    options["state.backend.type"] = drawn.backend
+    expected = undisturbed(drawn.body)
+    with tempfile.TemporaryDirectory() as directory, injected(faults, disk, drawn.savepoints):
+        out = Path(directory, "out")
+        jobs: list[str] = []
+        while True:
+            try:
+                got = results(drawn.body, drawn.parallelism, options, drawn.rolls, out)
+                break
+            except Crash:
+                faults.reboot()
+                disk.power_lost(random)
+                start = newest_job(disk, jobs)
+                if start is None:
+                    options.pop("execution.state-recovery.path", None)
+                else:
+                    options["execution.state-recovery.path"] = start
+        assert Counter(got) == expected, difference(Counter(got), expected)
+        assert not drawn.rolls or faults.fired or not leftovers(out)
+    return faults
+
+
+def newest_job(disk: SimulatedDisk, jobs: list[str]) -> str | None:
+    """The directory of the job that began last and completed a checkpoint."""
+    prefix = f"{CHECKPOINTS}/"
+    for name in disk.names:
+        job = name[len(prefix) :].partition("/")[0]
+        if name.startswith(prefix) and job not in jobs:
+            jobs.append(job)
+    for job in reversed(jobs):
+        if any(name.startswith(f"{prefix}{job}/chk-") and name.endswith("/_metadata") for name in disk.names):
+            return f"{prefix}{job}"
+    return None
+
+
+def difference(got: Counter[str], expected: Counter[str]) -> str:
+    lost, doubled = expected - got, got - expected
+    return f"lost {sorted(lost.elements())[:5]} ({lost.total()}), too many {sorted(doubled.elements())[:5]} ({doubled.total()})"

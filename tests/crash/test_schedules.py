@@ -1,0 +1,44 @@
+"""Seeded schedules of faults, over as many attempts and processes as they take: results as without faults, exactly once."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections import Counter
+
+import pytest
+
+from schedules import draw, run
+
+SHORT = {"hashmap": 50, "rocksdb": 25}
+LONG = {"hashmap": 3000, "rocksdb": 1500}
+PORTIONS = 30
+"""Each a test of its own, so that none runs into the time limit of a test."""
+
+
+def run_all(backend: str, seeds: range) -> None:
+    if backend == "rocksdb" and importlib.util.find_spec("rocksdict") is None:
+        pytest.skip("rocksdict is not installed")
+    fired: Counter[str] = Counter()
+    for seed in seeds:
+        drawn = draw(seed, backend)
+        try:
+            faults = run(drawn)
+        except Exception as error:
+            pytest.fail(f"{drawn}: {error}")
+        fired.update(fault.partition(" #")[0] for fault in faults.fired)
+    assert fired, "no fault was reached"
+
+
+@pytest.mark.parametrize("backend", SHORT)
+def test_results_are_those_without_faults(backend: str) -> None:
+    run_all(backend, range(SHORT[backend]))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("portion", range(PORTIONS))
+@pytest.mark.parametrize("backend", LONG)
+def test_results_are_those_without_faults_at_length(backend: str, portion: int) -> None:
+    share = LONG[backend] // PORTIONS
+    start = 10_000 + portion * share
+    run_all(backend, range(start, start + share))
