@@ -85,6 +85,9 @@ class FrozenSnapshot(StateSnapshot):
             for table in self._tables:
                 table.unfreeze()
         self._is_written = True
+        # What was frozen is written under numbers given out since the barrier: a restored store counts on from there.
+        last = self._backend.last_number
+        self.schemas = tuple(schema | {"last": last} for schema in self.schemas)
         self._backend.frozen_is_written()
         if self._error is not None:
             self._linked.set()
