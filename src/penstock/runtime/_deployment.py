@@ -140,11 +140,14 @@ class Deployment:
         self.metrics = MetricRegistry()
         self._connect_all()
         self._open_gates()
-        self.tasks = [
-            _TaskBuilder(self, vertex, settings).build()
-            for vertex in graph.vertices
-            if settings.worker_of(vertex.subtask_index) == settings.worker
-        ]
+        self.tasks: list[Task] = []
+        try:
+            for vertex in graph.vertices:
+                if settings.worker_of(vertex.subtask_index) == settings.worker:
+                    self.tasks.append(_TaskBuilder(self, vertex, settings).build())
+        except BaseException:
+            self.discard()
+            raise
         self._wire()
 
     # -- channels --------------------------------------------------------------------------------
@@ -190,7 +193,9 @@ class Deployment:
                 channel.gate = gate
 
     def discard(self) -> None:
-        """The attempt is over: gives back what batches in flight hold."""
+        """The attempt is over: gives back what batches in flight hold, and what tasks hold that never ran."""
+        for task in self.tasks:
+            task.discard()
         for channel, producer, _ in self._ends:
             if producer is not None:
                 channel.discard()
@@ -249,10 +254,19 @@ class _TaskBuilder:
         )
         self._timers: dict[int, list[TimerService]] = {}
         self._task: Task | None = None
+        self._made: list[Callable[[], None]] = []  # ends of readers and writers, should the task not come about
         self._random = Random(f"{settings.seed}/{vertex.vertex.head.node.operator_id}/{vertex.subtask_index}")
 
     def build(self) -> Task:
         """The task, wired to its channels, nothing opened yet."""
+        try:
+            return self._build()
+        except BaseException:
+            for release in [*self._made, *self._lifecycle.release]:
+                release()
+            raise
+
+    def _build(self) -> Task:
         vertex = self._vertex
         head = vertex.vertex.head
         backend = self._backend(head)
@@ -443,7 +457,9 @@ class _TaskBuilder:
                 self._settings.checkpointing,
             )
             recovered = recovery.writer_states(self._facts.subtask_index, self._facts.parallelism) if recovery else ()
-            return SinkOutput(spec.sink.create_writer(context, recovered), coercer_for(input_type), name)
+            writer = spec.sink.create_writer(context, recovered)
+            self._made.append(writer.close)
+            return SinkOutput(writer, coercer_for(input_type), name)
         raise InvariantError(f"no output for {spec!r}")
 
     def _reader(self, spec: SourceSpec, node: ChainNode) -> SourceReader:

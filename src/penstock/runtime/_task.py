@@ -103,6 +103,11 @@ class Task:
             raise
         self._end(ExecutionState.FINISHED)
 
+    def discard(self) -> None:
+        """The attempt is over; where the task has not begun it gives back what it was built with."""
+        if self.vertex.state is ExecutionState.CREATED:
+            self._end(ExecutionState.CANCELED)
+
     @property
     def collects(self) -> bool:
         """Whether it has a sink that the client reads."""
