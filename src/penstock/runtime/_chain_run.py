@@ -66,7 +66,7 @@ class ChainRun:
         if entry is None:
             entry = self._entries[key] = self._compiler.records(*key)
         backend = self.backend
-        if backend is None or (backend.in_memory and not backend.snapshotting):
+        if backend is None or (backend.in_memory and not backend.snapshotting) or self.head.key_of[index] is None:
             yield from self._drive(entry, batch.values, batch.timestamps, batch.keys)
             if backend is not None:
                 backend.end_batch()
