@@ -394,11 +394,13 @@ class RocksDBBackend(KeyedStateBackend):
     # -- the rest --------------------------------------------------------------------------------
 
     def sizes(self) -> list[StateSize]:
-        """Entries as far as they are known, and their encoded bytes by the mean of those written lately."""
-        sizes = [
-            StateSize(table.spec.name, table.entry_count(), int(table.entry_count() * table.mean_row_bytes()))
-            for table in self.tables.values()
-        ]
+        """RocksDB's estimate of its entries, divided by what each state wrote; bytes by the mean of recent writes."""
+        stored = self._store.estimated_keys() if self._store is not None else 0
+        writes = sum(table.writes for table in self.tables.values()) + sum(s["rows"] for s in self._restored.values())
+        sizes = []
+        for table in self.tables.values():
+            entries = max(table.rows, stored * table.writes // max(1, writes)) + table.uncounted()
+            sizes.append(StateSize(table.spec.name, entries, int(entries * table.mean_row_bytes())))
         return sizes + [StateSize(schema["name"], schema["rows"], 0) for schema in self._restored.values()]
 
     def clear(self) -> None:

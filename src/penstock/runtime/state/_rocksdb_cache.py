@@ -78,7 +78,8 @@ class CachedTable(StateTable):
     Attributes:
         number: the state's number in the store.
         codec: its values as bytes.
-        rows: entries in the store, as far as is known.
+        rows: entries in the store, as far as is known: what is overwritten unseen is not counted.
+        writes: entries written so far.
     """
 
     needs_keys = True
@@ -88,6 +89,7 @@ class CachedTable(StateTable):
         self.number = number
         self.codec = codec
         self.rows = rows
+        self.writes = rows
         self._backend = backend
         self._number = number.to_bytes(2, "big")
         self._heads: dict[int, bytes] = {}
@@ -178,8 +180,8 @@ class CachedTable(StateTable):
         for partition in self.partitions():
             while partition.frozen and limit > 0:
                 keys = list(islice(partition.frozen, limit))
-                partition.frozen.difference_update(keys)
                 self._write(partition, keys)
+                partition.frozen.difference_update(keys)
                 limit -= len(keys)
             if limit <= 0:
                 return 0
@@ -191,8 +193,8 @@ class CachedTable(StateTable):
         """Before frozen keys change: writes them."""
         waiting = partition.frozen.intersection(keys)
         if waiting:
-            partition.frozen -= waiting
             self._write(partition, list(waiting))
+            partition.frozen -= waiting
 
     def unfreeze(self) -> None:
         """A snapshot was given up: what is frozen is only dirty again."""
@@ -203,8 +205,8 @@ class CachedTable(StateTable):
 
     def write_dirty(self, partition: Partition) -> None:
         """Writes all that is dirty in a partition; the backend must be settled."""
-        keys, partition.dirty = list(partition.dirty), set()
-        self._write(partition, keys)
+        self._write(partition, list(partition.dirty))
+        partition.dirty = set()
 
     def write_all(self) -> None:
         """Writes all that is dirty."""
@@ -243,9 +245,9 @@ class CachedTable(StateTable):
         size = object_size_bytes(key) + object_size_bytes(value)
         self._entry_bytes += (size - self._entry_bytes) * _SMOOTHING
 
-    def entry_count(self) -> int:
-        """Entries in the store and those that are only cached, as far as is known."""
-        return self.rows + sum(len(partition.new) for partition in self.partitions())
+    def uncounted(self) -> int:
+        """Entries that are only cached, as far as is known."""
+        return sum(len(partition.new) for partition in self.partitions())
 
     def evict(self, wanted_bytes: int) -> None:
         """Makes room: windows in the order they were made first, then keys that were not used lately."""
@@ -259,10 +261,12 @@ class CachedTable(StateTable):
             self._drop_if_empty(partition)
         count = int(wanted_bytes / each) + 1
         entries = self._void.entries
-        deleted = self._void.dirty.difference(entries)
-        if deleted:
-            self._void.dirty -= deleted
+        if len(self._void.dirty) > len(entries):  # what was deleted waits in `dirty` alone
+            deleted = self._void.dirty.difference(entries)
             self._write(self._void, list(deleted))
+            self._void.dirty -= deleted
+        if wanted_bytes <= 0:
+            return
         for _ in range(2):  # a second look finds those that were used lately, if there are no others
             looked = list(islice(entries, count * 2))
             chosen = [key for key in looked if key not in self._recent][:count]
@@ -336,6 +340,8 @@ class CachedTable(StateTable):
     def drop_namespace(self, namespace: Namespace) -> None:
         """Forgets all keys of a namespace."""
         partition = self._partition(namespace)
+        if partition.frozen:
+            self._backend.settle()  # which writes it, so that it has rows
         if self.may_have_rows(namespace):
             self._backend.settle()
             rows = 0
@@ -344,8 +350,6 @@ class CachedTable(StateTable):
                 rows += 1
             self._backend.store.write_batch()
             self._count_rows(namespace, -rows)
-        elif partition.frozen:
-            self._backend.settle()
         self._forget_cached(partition)
         if namespace is not None and not self._backend.open_batches:
             self._windows.pop(namespace, None)

@@ -208,6 +208,7 @@ class RocksDBListTable(CachedTable, ListTable):
         if keys:
             self._row_bytes += (size / len(keys) - self._row_bytes) * (0.2 if self._row_bytes else 1.0)
             self._count_rows(namespace, rows)
+            self.writes += max(0, rows)
 
     def _evict_keys(self, partition: Partition, keys: list[Key]) -> None:
         super()._evict_keys(partition, keys)

@@ -250,6 +250,7 @@ class RocksDBMapTable(CachedTable, MapTable):
             self._forget_gone(partition, key, cached)
         store.write_batch()
         if count:
+            self.writes += count
             self._row_bytes += (size / count - self._row_bytes) * (0.2 if self._row_bytes else 1.0)
         if keys:
             self._count_rows(partition.namespace, rows)

@@ -179,6 +179,7 @@ class RocksDBValueTable(CachedTable, ValueTable):
                 added -= 1
         store.write_batch()
         if keys:
+            self.writes += len(keys)
             self._row_bytes += (size / len(keys) - self._row_bytes) * (0.2 if self._row_bytes else 1.0)
             self._count_rows(namespace, added)
 
