@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import random
-import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -54,23 +54,20 @@ class ProcessRun:
 
 def run_process(command: list[str], **environment: str) -> ProcessRun:
     """Runs a command to its end and reads what the kernel accounted to it."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    begin = time.perf_counter()
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # PyFlink looks for `python` on the path when it starts its workers.
-        env={**os.environ, "PATH": f"{Path(command[0]).parent}:{os.environ['PATH']}", **environment},
-    )
-    out, err = process.communicate()
-    wall = time.perf_counter() - begin
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    # PyFlink looks for `python` on the path when it starts its workers.
+    path = f"{Path(command[0]).parent}:{os.environ['PATH']}"
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        begin = time.perf_counter()
+        process = subprocess.Popen(command, stdout=out, stderr=err, env={**os.environ, "PATH": path, **environment})
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - begin
+        process.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        err.seek(0)
+        run = ProcessRun(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, out.read(), err.read())
     if process.returncode:
-        raise RuntimeError(f"{' '.join(command)} exited with {process.returncode}:\n{err[-2000:]}")
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return ProcessRun(wall, cpu, after.ru_maxrss * 1024, out, err)
+        raise RuntimeError(f"{' '.join(command)} exited with {process.returncode}:\n{run.stderr[-2000:]}")
+    return run
 
 
 def median_process(command: list[str], rounds: int = 5, **environment: str) -> ProcessRun:

@@ -68,15 +68,18 @@ class EnforcedHeapGuard(HeapGuard):
         if limits is None:
             native.configure(-1, 0, -1, -1, grace_s, remedy, report_directory)
         else:
-            native.configure(
-                limits.line_bytes,
-                limits.reserve_bytes,
-                limits.soft_high_bytes,
-                limits.soft_low_bytes,
-                grace_s,
-                remedy,
-                report_directory,
-            )
+            self._settings = (grace_s, remedy, report_directory)
+            self._apply(limits)
+
+    def _apply(self, limits: HeapLimits) -> None:
+        """See `HeapGuard._apply`."""
+        self._native.configure(
+            limits.line_bytes,
+            limits.reserve_bytes,
+            limits.soft_high_bytes,
+            limits.soft_low_bytes,
+            *self._settings,
+        )
 
     def used(self) -> int:
         """See `HeapGuard.used`; 14 ns."""

@@ -70,6 +70,9 @@ class PolledHeapGuard(HeapGuard):
 
     # What is used. -----------------------------------------------------------------------------------------------
 
+    def _apply(self, limits: HeapLimits) -> None:
+        """See `HeapGuard._apply`: the poller reads them each time."""
+
     def used(self) -> int:
         """RssAnon; 2 us."""
         _, resident, shared, *_ = os.pread(self._statm, 128, 0).split()

@@ -14,7 +14,7 @@ from penstock.runtime._checkpoints import CheckpointCoordinator, TaskPort
 from penstock.runtime._deployment import Deployment, DeploymentSettings
 from penstock.runtime._elements import Barrier
 from penstock.runtime._memory_use import JobMemory
-from penstock.runtime._process_memory import current_process, process_ledger
+from penstock.runtime._process_memory import current_process
 from penstock.runtime._recovery import OperatorRecovery
 from penstock.runtime._results import Collector
 from penstock.runtime._scheduler import Clock, Scheduler
@@ -91,10 +91,14 @@ class InProcessAttempt:
         collectors: Mapping[int, Collector],
     ) -> None:
         self._agent = SnapshotAgent(coordinator, facts.background, scheduler.submit)
-        self._memory = JobMemory(facts.conf, facts.plan, facts.graph, batch=facts.batch_mode, ledger=process_ledger())
+        self._memory = JobMemory(facts.conf, facts.plan, facts.graph, batch=facts.batch_mode, process=current_process())
         settings = deployment_settings(facts, scheduler, self._agent, self._memory)
         settings.stage = lambda node_id, index: collectors[node_id].stage(index)
-        self._deployment = Deployment(ExecutionGraph.of(facts.graph, number), settings)
+        try:
+            self._deployment = Deployment(ExecutionGraph.of(facts.graph, number), settings)
+        except BaseException:
+            self._memory.close()
+            raise
         for task in self.tasks:
             scheduler.add(task)
         for collector in collectors.values():

@@ -31,7 +31,8 @@ from penstock.memory import (
 from penstock.runtime.state import BackendContext, KeyedStateBackend, StateBackendFactory
 
 if TYPE_CHECKING:
-    from penstock.memory import CreditGate, Gauge, Ledger, Reservation
+    from penstock.memory import CreditGate, Gauge, Reservation
+    from penstock.runtime._process_memory import ProcessMemory
 
 __all__ = ["JobMemory", "heap_limit_bytes", "memory_plan", "slots_of"]
 
@@ -81,7 +82,7 @@ class JobMemory:
         graph: JobGraph,
         *,
         batch: bool,
-        ledger: Ledger | None = None,
+        process: ProcessMemory | None = None,
     ) -> None:
         self.plan = plan
         self.slots = slots_of(plan, max(vertex.parallelism for vertex in graph.vertices.values()))
@@ -94,8 +95,8 @@ class JobMemory:
         task_heap = plan.task_heap_bytes if plan.task_heap_bytes < UNLIMITED_BYTES else None
         self._process_resources = SharedResources()
         self._backends = StateBackendFactory(conf, task_heap_bytes=task_heap, process_resources=self._process_resources)
-        self._ledger = ledger
-        self._gauges: list[Gauge] = [] if ledger is None else [register_network(ledger, self.network)]
+        self._process = process
+        self._gauges: list[Gauge] = [] if process is None else [register_network(process.ledger, self.network)]
         self.tmp_dirs: Sequence[str] = _tmp_dirs(conf)
 
     def manager(self, slot: int) -> MemoryManager:
@@ -108,9 +109,10 @@ class JobMemory:
                 slot_index=slot,
                 slots=self.slots,
                 weights=_weights(self._conf),
+                heap_allowance=None if self._process is None else self._process.guard.allow,
             )
-            if self._ledger is not None:
-                self._gauges.append(register_managed(self._ledger, manager))
+            if self._process is not None:
+                self._gauges.append(register_managed(self._process.ledger, manager))
         return manager
 
     @property

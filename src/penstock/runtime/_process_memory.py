@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from penstock.memory import Gauge, HeapGuard
     from penstock.runtime._task import Task
 
-__all__ = ["ProcessMemory", "current_process", "in_runtime", "process_ledger"]
+__all__ = ["ProcessMemory", "current_process", "in_runtime"]
 
 _current: ProcessMemory | None = None
 _NOTHING = nullcontext()
@@ -65,11 +65,6 @@ _NOTHING = nullcontext()
 def current_process() -> ProcessMemory | None:
     """The process memory of this process, None where Penstock is used as a library."""
     return _current
-
-
-def process_ledger() -> Ledger | None:
-    """The ledger of this process, if it has one."""
-    return _current.ledger if _current is not None else None
 
 
 def in_runtime() -> AbstractContextManager[object]:

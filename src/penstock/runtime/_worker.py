@@ -29,7 +29,7 @@ from penstock.runtime._deployment import Deployment
 from penstock.runtime._elements import Barrier
 from penstock.runtime._exchange import Frame, IncomingChannel, OutgoingChannel, Peer, dumps
 from penstock.runtime._memory_use import JobMemory
-from penstock.runtime._process_memory import current_process, process_ledger
+from penstock.runtime._process_memory import current_process
 from penstock.runtime._results import Collector
 from penstock.runtime._scheduler import Scheduler
 from penstock.runtime._snapshots import Prepared, SnapshotAgent, States, TaskKey, task_key
@@ -147,7 +147,7 @@ class WorkerProcess:
         self._outgoing: dict[int, OutgoingChannel] = {}
         self._stages: dict[tuple[int, int], _RemoteStage] = {}
         self._agent = SnapshotAgent(_ControlPort(self._control), facts.background, self._scheduler.submit)
-        self._memory = JobMemory(facts.conf, facts.plan, facts.graph, batch=facts.batch_mode, ledger=process_ledger())
+        self._memory = JobMemory(facts.conf, facts.plan, facts.graph, batch=facts.batch_mode, process=current_process())
         settings = deployment_settings(facts, self._scheduler, self._agent, self._memory)
         settings.worker = index
         settings.worker_of = lambda subtask_index: subtask_index % self._workers
