@@ -185,7 +185,7 @@ class _Readers:
 
         def read(node: Any) -> dict[Any, Any]:
             if not isinstance(node, dict):
-                raise ValueError(f"expected an object, got {json_text(node)}")
+                return {}  # as flink-json has it
             return {key(name): value(item) for name, item in node.items()}
 
         return read

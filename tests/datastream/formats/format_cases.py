@@ -73,6 +73,8 @@ JSON_CASES = [
     ("R(T.OBJECT_ARRAY(T.ROW_NAMED(['b'],[T.INT()])))", '{"a":[{"b":1},null]}', {}),
     ("R(T.LIST(T.INT()))", '{"a":[1,2]}', {}),
     ("R(T.MAP(T.STRING(),T.INT()))", '{"a":{"k":1,"l":null}}', {}),
+    ("R(T.MAP(T.STRING(),T.INT()))", '{"a":[1]}', {}),
+    ("R(T.MAP(T.STRING(),T.INT()))", '{"a":"x"}', {}),
     (_NESTED, '{"a":{"b":1}}', {}),
     (_NESTED, '{"a":5}', {}),
     (_NESTED, '{"a":{"c":"x","b":7}}', {}),

@@ -163,10 +163,9 @@ class FileReader(SourceReader):
             self._next = 0
             if not self._batch:
                 self._close_current()
-        stop = self._next + max_records
-        values = self._batch[self._next : stop]
-        self._next += len(values)
-        return SourceBatch(values)
+        first, stop = self._next, self._next + max_records
+        self._next = min(stop, len(self._batch))
+        return SourceBatch(self._batch[first:stop])
 
     def _open_next(self) -> bool:
         if self._watch is not None:

@@ -17,7 +17,7 @@ from penstock.errors import ConfigurationError
 
 __all__ = ["BLOCK_BYTES", "LineBlocks", "line_blocks", "line_start", "splits_lines_by_byte"]
 
-BLOCK_BYTES = 256 * 1024  # read, decoded and split at once: a few thousand lines
+BLOCK_BYTES = 64 * 1024  # read, decoded and split at once: small enough for caches, and not to be mapped anew each time
 _SCAN_BYTES = 16 * 1024
 _LINE_END = re.compile(rb"\r\n?|\n")
 _BYTE_ORIENTED = re.compile(
