@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from penstock.common._avro_rows import AvroRowDeserializationSchema, AvroRowSerializationSchema
     from penstock.common._csv_rows import CsvRowDeserializationSchema, CsvRowSerializationSchema
     from penstock.common._json_rows import JsonRowDeserializationSchema, JsonRowSerializationSchema
     from penstock.common.completable_future import CompletableFuture
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AssignerWithPeriodicWatermarksWrapper",
+    "AvroRowDeserializationSchema",
+    "AvroRowSerializationSchema",
     "ByteArraySchema",
     "CompletableFuture",
     "ConfigOption",
@@ -72,6 +75,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "_avro_rows": ("AvroRowDeserializationSchema", "AvroRowSerializationSchema"),
     "_csv_rows": ("CsvRowDeserializationSchema", "CsvRowSerializationSchema"),
     "_json_rows": ("JsonRowDeserializationSchema", "JsonRowSerializationSchema"),
     "completable_future": ("CompletableFuture",),
