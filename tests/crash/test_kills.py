@@ -19,7 +19,7 @@ from programs import BODIES, KILLED, environment, leftovers, lines_of, numbers
 
 PENSTOCK = Path(sys.executable).with_name("penstock")
 PROGRAM = Path(__file__).with_name("killed_program.py")
-RECORDS = 20_000
+RECORDS = 6_000
 BACKENDS = ["hashmap", "rocksdb"]
 TARGETS = ["local", "local-processes"]
 WAIT_S = 60.0  # far more than a start takes
