@@ -77,7 +77,9 @@ class Program:
     def check(self) -> None:
         """Every line once, whole, and nothing left in progress that a checkpoint knew of."""
         got, wanted = Counter(lines_of(self.directory / "out")), expected(RECORDS)
-        assert got == wanted, f"{self.kills} kills: lost {(wanted - got).most_common(5)}, too many {(got - wanted).most_common(5)}"
+        assert got == wanted, (
+            f"{self.kills} kills: lost {(wanted - got).most_common(5)}, too many {(got - wanted).most_common(5)}"
+        )
 
 
 def wait_for_group(group: int) -> None:

@@ -6,7 +6,6 @@ import importlib.util
 from collections import Counter
 
 import pytest
-
 from schedules import draw, run
 
 SHORT = {"hashmap": 50, "rocksdb": 25}

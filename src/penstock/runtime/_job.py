@@ -10,7 +10,8 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from concurrent.futures import InvalidStateError
+from contextlib import ExitStack, suppress
 from random import Random
 from typing import Any
 
@@ -129,6 +130,7 @@ class LocalJob:
             if isinstance(transformation.spec, CollectSpec)
         }
         self._dependencies = ExitStack()
+        self._savepoints: list[SavepointRequest] = []
         self._attempt = -1
         self._started_s = 0.0
         self._ended_s = 0.0
@@ -301,13 +303,24 @@ class LocalJob:
         if scheduler is None or coordinator is None or self._ended.is_set():
             request.done.set_exception(CheckpointError(f"Job '{self.name}' is not running: no savepoint was taken."))
             return
+        self._savepoints = [waiting for waiting in self._savepoints if not waiting.done.done()]
+        self._savepoints.append(request)
         scheduler.submit(lambda: coordinator.request_savepoint(request))
+        if self._ended.is_set():  # it ended meanwhile, and nobody looks at what was submitted
+            self._refuse_savepoints()
+
+    def _refuse_savepoints(self) -> None:
+        """Whoever waits for a savepoint of an attempt that is over is told so."""
+        for request in self._savepoints:
+            with suppress(InvalidStateError):
+                request.done.set_exception(CheckpointError("The job stopped before the savepoint was taken."))
 
     def _stop_attempt(self) -> None:
         if self._coordinator is not None:
             self._coordinator.stop()
             self._checkpoints.next_attempt_starts_at(self._coordinator.next_id)
             self._coordinator = None
+        self._refuse_savepoints()
         newest = self._checkpoints.settle()
         for collector in self._collectors.values():
             collector.commit(newest)
