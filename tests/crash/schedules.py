@@ -13,6 +13,8 @@ from typing import Any
 from faults import Crash, Faults, SimulatedDisk, injected
 from programs import BODIES, environment, file_sink, leftovers, lines_of, numbers
 
+from penstock.errors import ConfigurationError
+
 RECORDS = 240
 CHECKPOINTS = "simulated://checkpoints"
 
@@ -101,24 +103,31 @@ def run(drawn: Drawn) -> Faults:
     with tempfile.TemporaryDirectory() as directory, injected(faults, disk, drawn.savepoints):
         out = Path(directory, "out")
         jobs: list[str] = []
+        refused: list[str] = []
         while True:
             try:
                 got = results(drawn.body, drawn.parallelism, options, drawn.rolls, out)
                 break
+            except ConfigurationError as error:  # its only checkpoint is torn, so that nothing was committed by it
+                if "holds no complete checkpoint" not in str(error):
+                    raise
+                del jobs[jobs.index(options["execution.state-recovery.path"].rpartition("/")[2])]
+                refused.append(options["execution.state-recovery.path"])
+                start = newest_job(disk, jobs, refused)
             except Crash:
                 faults.reboot()
                 disk.power_lost(random)
-                start = newest_job(disk, jobs)
-                if start is None:
-                    options.pop("execution.state-recovery.path", None)
-                else:
-                    options["execution.state-recovery.path"] = start
+                start = newest_job(disk, jobs, refused)
+            if start is None:
+                options.pop("execution.state-recovery.path", None)
+            else:
+                options["execution.state-recovery.path"] = start
         assert Counter(got) == expected, difference(Counter(got), expected)
         assert not drawn.rolls or faults.fired or not leftovers(out)
     return faults
 
 
-def newest_job(disk: SimulatedDisk, jobs: list[str]) -> str | None:
+def newest_job(disk: SimulatedDisk, jobs: list[str], refused: list[str]) -> str | None:
     """The directory of the job that began last and completed a checkpoint."""
     prefix = f"{CHECKPOINTS}/"
     for name in disk.names:
@@ -126,7 +135,9 @@ def newest_job(disk: SimulatedDisk, jobs: list[str]) -> str | None:
         if name.startswith(prefix) and job not in jobs:
             jobs.append(job)
     for job in reversed(jobs):
-        if any(name.startswith(f"{prefix}{job}/chk-") and name.endswith("/_metadata") for name in disk.names):
+        if f"{prefix}{job}" not in refused and any(
+            name.startswith(f"{prefix}{job}/chk-") and name.endswith("/_metadata") for name in disk.names
+        ):
             return f"{prefix}{job}"
     return None
 
