@@ -298,7 +298,7 @@ def test_an_exception_on_its_way_is_raised_where_the_task_is_left_not_in_the_run
             guard.enter(0)
             # One more block in a C call that is followed by nothing but `leave`.
             with pytest.raises(HeapLimitError):
-                (kept.append(bytes(700)), guard.leave())
+                (kept.append(bytes(100_000)), guard.leave())
             guard.leave()
             del kept
     finally:
@@ -337,7 +337,7 @@ def test_a_small_task_is_spared_while_a_large_one_holds_the_heap() -> None:
             guard.call(large, fill)
         guard.call(small, lambda: kept.extend([bytes(1000) for _ in range(500)]))
         with pytest.raises(TaskHeapError):
-            guard.call(large, lambda: [bytes(1000) for _ in range(10)])
+            guard.call(large, lambda: [bytes(1000) for _ in range(1000)])
         with pytest.raises(TaskHeapError):
             guard.call(small, lambda: kept.extend(bytes(1000) for _ in range(100_000)))
         kept.clear()

@@ -67,8 +67,7 @@ class GuardSettings:
 def start(settings_text: str) -> None:
     """Puts the guard in force in this interpreter, before the program starts.
 
-    Raises:
-        SystemExit: the limit cannot hold even the interpreter.
+    Ends the process with code 2 if the limit cannot hold even the interpreter: SystemExit is a fatal error this early.
     """
     settings = GuardSettings(**json.loads(settings_text))
     try:
@@ -80,7 +79,8 @@ def start(settings_text: str) -> None:
         )
     except ConfigurationError as error:
         sys.stderr.write(f"penstock guard: {error}\n")
-        raise SystemExit(_USAGE_EXIT_CODE) from None
+        sys.stderr.flush()
+        os._exit(_USAGE_EXIT_CODE)
     if guard.mode == "polled":
         sys.stderr.write(f"penstock guard: the heap limit is held by polling alone: {guard.reason}.\n")
     witness = _Witness(guard, settings)

@@ -59,8 +59,8 @@ static PyObject *install(PyObject *module, PyObject *args) {
     heap.page_bytes = sysconf(_SC_PAGESIZE);
     heap.statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
     heap.event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (heap.statm_fd < 0 || heap.event_fd < 0) {
-        return PyUnicode_FromString("/proc/self/statm or an eventfd cannot be opened");
+    if (heap.statm_fd < 0 || heap.event_fd < 0 || !create_thread_end_key()) {
+        return PyUnicode_FromString("/proc/self/statm, an eventfd or a thread-specific key cannot be had");
     }
     relaxed_store(&heap.soft_crossings, 0);
     relaxed_store(&heap.hard_crossings, 0);
@@ -139,7 +139,7 @@ static PyObject *configure(PyObject *module, PyObject *args) {
     while (atomic_flag_test_and_set_explicit(&heap.latch, memory_order_acquire)) {
         sched_yield();
     }
-    bool changed = change_flags(relaxed_load(&heap.used));
+    bool changed = change_flags(used_now());
     atomic_flag_clear_explicit(&heap.latch, memory_order_release);
     if (changed) {
         ring();
@@ -155,20 +155,20 @@ static PyObject *after_fork(PyObject *module, PyObject *unused) {
     relaxed_store(&heap.recovering, 0);
     relaxed_store(&heap.unanswered_since_ns, 0);
     relaxed_store(&heap.alarm_started, 0);
-    relaxed_store(&heap.peak, relaxed_load(&heap.used));
+    relaxed_store(&heap.peak, used_now());
     if (heap.installed) {
         close(heap.event_fd);
         close(heap.statm_fd);
         heap.event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         heap.statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-        heap.baseline = relaxed_load(&heap.used);
+        heap.baseline = used_now();
     }
     Py_RETURN_NONE;
 }
 
 static PyObject *read_used(PyObject *module, PyObject *unused) {
     (void)module, (void)unused;
-    return PyLong_FromLongLong(relaxed_load(&heap.used));
+    return PyLong_FromLongLong(used_now());
 }
 
 static PyObject *read_peak(PyObject *module, PyObject *unused) {
@@ -183,7 +183,7 @@ static PyObject *read_baseline(PyObject *module, PyObject *unused) {
 
 static PyObject *reset_peak(PyObject *module, PyObject *unused) {
     (void)module, (void)unused;
-    relaxed_store(&heap.peak, relaxed_load(&heap.used));
+    relaxed_store(&heap.peak, used_now());
     Py_RETURN_NONE;
 }
 

@@ -40,11 +40,12 @@ enum {
 #define LARGE_BYTES_MAX ((int64_t)1 << 20)
 #define STACK_CHUNK_MAX ((size_t)1 << 18) /* smaller requests to the arena allocator are chunks of Python's own stack */
 #define MAPPED_BYTES_MIN ((size_t)1 << 25) /* glibc's DEFAULT_MMAP_THRESHOLD_MAX */
+#define WINDOW_BYTES ((int64_t)1 << 16)
 #define STACK_FREE_BYTES ((int64_t)1 << 20)
 #define UNWINDING_FACTOR 2
 
 enum { FLAG_SOFT = 1, FLAG_HARD = 2 };
-enum request_kind { REQUEST_TINY, REQUEST_SIZED, REQUEST_ARENA };
+enum request_kind { REQUEST_NONE, REQUEST_TINY, REQUEST_SIZED, REQUEST_ARENA, REQUEST_STACK };
 enum incident_kind { INCIDENT_NONE, INCIDENT_RAISED, INCIDENT_REFUSED, INCIDENT_ARRAY };
 
 
@@ -75,11 +76,14 @@ typedef struct {
 
 /* The marks of one thread; only that thread touches them. */
 typedef struct {
+    int64_t delta;  /* counted, but not yet settled with heap.used */
+    int64_t window; /* how large that may become; 0 before the thread's first request, and after its end */
     int slot;
     int exempt;
     int home_exempt;
     unsigned int strikes;
     unsigned int refusals;
+    bool ended;
     uint64_t episode;
     int64_t soft_episode;
     incident last;
@@ -87,10 +91,14 @@ typedef struct {
 
 /* The state of the one guard a process has. */
 typedef struct {
-    /* Read and written by every hook. */
+    /* Written whenever a thread settles what it has counted: every 64 KiB. */
     _Atomic int64_t used;
     _Atomic int64_t peak;
-    _Atomic int64_t rise_mark;   /* an increase beyond this takes the slow path */
+
+    /* Read by the hooks, seldom written. */
+    __attribute__((aligned(64))) _Atomic int64_t rise_mark; /* an increase beyond this takes the slow path */
+    bool has_glibc_headers;
+    int debug_offset; /* bytes PYTHONMALLOC=debug puts before a block */
     _Atomic int64_t fall_mark;   /* a decrease below this takes the slow path */
     _Atomic int64_t line;        /* tasks fail above it: set_line less what unwinding would take */
     _Atomic int64_t stack_bytes; /* Python's stacks, a part of `used` */
@@ -129,8 +137,6 @@ typedef struct {
     int64_t baseline;
     int64_t page_bytes;
     bool installed;
-    bool has_glibc_headers;
-    int debug_offset; /* bytes PYTHONMALLOC=debug puts before a block */
 
     PyObject *limit_error;   /* HeapLimitError: a MemoryError */
     PyObject *overrun_error; /* HeapOverrun: a BaseException */
@@ -166,13 +172,14 @@ void end_process(int code, int64_t held, int64_t request);
 
 /* _heapguard_limit.c */
 PyThreadState *thread_state_with_gil(void);
+void __attribute__((cold)) settle(int64_t request, enum request_kind kind);
+int64_t used_now(void);
 bool learn_to_raise(void);
 bool withdraw(void);
 void ring(void);
 void update_flags(int64_t held);
 bool change_flags(int64_t held);
-void __attribute__((cold)) risen(int64_t held, int64_t request, enum request_kind kind);
-void __attribute__((cold)) fallen(int64_t held);
+bool create_thread_end_key(void);
 bool __attribute__((cold)) is_refused(int64_t growth);
 void note_incident(enum incident_kind kind, int64_t held, int64_t request);
 

@@ -150,6 +150,7 @@ static void write_end_report(int code, const char *kind, int64_t held, int64_t r
     put_field(&m, "heap_line_bytes", heap.set_line);
     put_field(&m, "reserve_bytes", heap.end - heap.set_line);
     put_field(&m, "request_bytes", request);
+    put_field(&m, "python_stacks_bytes", relaxed_load(&heap.stack_bytes));
     put_field(&m, "rss_anon_bytes", resident_anonymous());
     put_text(&m, ", \"task\": ");
     put_quoted(&m, heap.slots[marks.slot].name);

@@ -6,38 +6,35 @@
 #include <string.h>
 #include <sys/mman.h>
 
+/* glibc's header: the size of the whole chunk, and in its low bits whether it is a mapping of its own. */
+static inline size_t header_of(void *block) {
+    return ((size_t *)block)[-1];
+}
+
+enum { HEADER_MAPPED = 2, HEADER_FLAGS = 7 };
+
+/* What a block takes. malloc_usable_size also looks at the chunk behind the block, which is seldom in the cache: half of
+ * what counting a block costs. */
 static inline size_t block_bytes(void *block) {
+    if (likely(heap.has_glibc_headers)) {
+        return header_of(block) & ~(size_t)HEADER_FLAGS;
+    }
     return malloc_usable_size((char *)block - heap.debug_offset) + HEADER_BYTES;
 }
 
-static inline void grown(int64_t bytes, int64_t request, enum request_kind kind) {
-    int64_t held = relaxed_add(&heap.used, bytes) + bytes;
-    if (marks.slot != 0) {
-        /* A slot is one thread's at a time: no locked instruction is needed. */
-        task_slot *slot = &heap.slots[marks.slot];
-        int64_t net = relaxed_load(&slot->net) + bytes;
-        relaxed_store(&slot->net, net);
-        raise_mark(&slot->peak, net);
-    }
-    raise_mark(&heap.peak, held);
-    if (unlikely(held > relaxed_load(&heap.rise_mark))) {
-        risen(held, request, kind);
-    }
-}
-
-static inline void shrunk(int64_t bytes) {
-    int64_t held = relaxed_sub(&heap.used, bytes) - bytes;
-    if (marks.slot != 0) {
-        task_slot *slot = &heap.slots[marks.slot];
-        relaxed_store(&slot->net, relaxed_load(&slot->net) - bytes);
-    }
-    if (unlikely(held < relaxed_load(&heap.fall_mark))) {
-        fallen(held);
+/* A thread counts for itself and settles when it has 64 KiB to tell: a locked instruction a block would cost a tenth of
+ * the time that a block takes. */
+static inline void count(int64_t bytes, int64_t request, enum request_kind kind) {
+    int64_t delta = marks.delta + bytes;
+    marks.delta = delta;
+    if (unlikely((uint64_t)(delta + marks.window) > 2 * (uint64_t)marks.window)) {
+        settle(request, kind);
     }
 }
 
 static inline bool would_be_refused(size_t growth) {
-    return unlikely(relaxed_load(&heap.used) + (int64_t)growth > relaxed_load(&heap.line)) && is_refused((int64_t)growth);
+    return unlikely(growth >= (size_t)WINDOW_BYTES || (relaxed_load(&heap.flags) & FLAG_HARD)) &&
+           is_refused((int64_t)growth);
 }
 
 /* glibc keeps freed blocks of up to 128 KiB, and larger ones once some were freed; the meter does not count them, the
@@ -77,14 +74,14 @@ static void *raw_malloc(void *ctx, size_t size) {
     }
     void *block = heap.raw_base.malloc(ctx, size);
     if (likely(block != NULL)) {
-        grown((int64_t)block_bytes(block), (int64_t)size, size > TINY_BYTES ? REQUEST_SIZED : REQUEST_TINY);
+        count((int64_t)block_bytes(block), (int64_t)size, size > TINY_BYTES ? REQUEST_SIZED : REQUEST_TINY);
     }
     return block;
 }
 
-static void *raw_calloc(void *ctx, size_t count, size_t each) {
+static void *raw_calloc(void *ctx, size_t number, size_t each) {
     size_t size;
-    if (__builtin_mul_overflow(count, each, &size)) {
+    if (__builtin_mul_overflow(number, each, &size)) {
         return NULL;
     }
     if (size > TINY_BYTES && would_be_refused(size)) {
@@ -93,30 +90,11 @@ static void *raw_calloc(void *ctx, size_t count, size_t each) {
     if (unlikely(size >= (size_t)LARGE_BYTES_MAX)) {
         return_free_blocks((int64_t)size);
     }
-    void *block = heap.raw_base.calloc(ctx, count, each);
+    void *block = heap.raw_base.calloc(ctx, number, each);
     if (likely(block != NULL)) {
-        grown((int64_t)block_bytes(block), (int64_t)size, size > TINY_BYTES ? REQUEST_SIZED : REQUEST_TINY);
+        count((int64_t)block_bytes(block), (int64_t)size, size > TINY_BYTES ? REQUEST_SIZED : REQUEST_TINY);
     }
     return block;
-}
-
-/* glibc's header: is the block a mapping of its own, which realloc grows by remapping? */
-static bool is_mapped(void *block) {
-    return (((size_t *)block)[-1] & 2) != 0;
-}
-
-/* Another malloc may be preloaded, whose blocks have no such header. */
-static bool malloc_is_glibcs(void) {
-#ifdef __GLIBC__
-    Dl_info where;
-    if (dladdr((void *)(uintptr_t)malloc_usable_size, &where) == 0 || where.dli_fname == NULL) {
-        return false;
-    }
-    const char *slash = strrchr(where.dli_fname, '/');
-    return strncmp(slash == NULL ? where.dli_fname : slash + 1, "libc.so", 7) == 0;
-#else
-    return false;
-#endif
 }
 
 /* realloc of a block that glibc has to copy holds both for a moment: twice a heap's largest block, past any limit. Near
@@ -124,7 +102,7 @@ static bool malloc_is_glibcs(void) {
  * size the new block is a mapping of its own, so a block is moved but once. NULL: let realloc do it. */
 static void *moved_by_pieces(void *ctx, void *block, size_t before, size_t size) {
     const size_t piece = 1 << 20;
-    if (!heap.has_glibc_headers || is_mapped(block) || heap.set_line == NO_LIMIT ||
+    if (!heap.has_glibc_headers || (header_of(block) & HEADER_MAPPED) || heap.set_line == NO_LIMIT ||
         resident_anonymous() + (int64_t)size <= heap.set_line) {
         return NULL;
     }
@@ -133,7 +111,7 @@ static void *moved_by_pieces(void *ctx, void *block, size_t before, size_t size)
         return NULL;
     }
     char *old = block;
-    size_t length = before - HEADER_BYTES;
+    size_t length = before - HEADER_BYTES; /* not a mapping, so what can be used of it */
     size_t mask = (size_t)heap.page_bytes - 1;
     char *returned = (char *)(((uintptr_t)old + mask) & ~mask);
     for (size_t at = 0; at < length; at += piece) {
@@ -170,9 +148,9 @@ static void *raw_realloc(void *ctx, void *block, size_t size) {
     if (likely(moved != NULL)) {
         size_t after = block_bytes(moved);
         if (after > before) {
-            grown((int64_t)(after - before), (int64_t)size, size > TINY_BYTES ? REQUEST_SIZED : REQUEST_TINY);
+            count((int64_t)(after - before), (int64_t)size, size > TINY_BYTES ? REQUEST_SIZED : REQUEST_TINY);
         } else if (after < before) {
-            shrunk((int64_t)(before - after));
+            count(-(int64_t)(before - after), 0, REQUEST_NONE);
         }
     }
     return moved;
@@ -180,7 +158,7 @@ static void *raw_realloc(void *ctx, void *block, size_t size) {
 
 static void raw_free(void *ctx, void *block) {
     if (block != NULL) {
-        shrunk((int64_t)block_bytes(block));
+        count(-(int64_t)block_bytes(block), 0, REQUEST_NONE);
         heap.raw_base.free(ctx, block);
     }
 }
@@ -191,7 +169,7 @@ static void count_stack(int64_t bytes) {
     int64_t deep = relaxed_add(&heap.stack_bytes, bytes) + bytes - STACK_FREE_BYTES;
     if (unlikely(heap.set_line != NO_LIMIT && (deep > 0 || relaxed_load(&heap.line) != heap.set_line))) {
         relaxed_store(&heap.line, heap.set_line - (deep > 0 ? UNWINDING_FACTOR * deep : 0));
-        update_flags(relaxed_load(&heap.used));
+        update_flags(used_now());
     }
 }
 
@@ -200,11 +178,13 @@ static void *arena_alloc(void *ctx, size_t size) {
     if (likely(arena != NULL)) {
         if (size < STACK_CHUNK_MAX) {
             count_stack((int64_t)size);
+            marks.delta += (int64_t)size;
+            settle((int64_t)size, REQUEST_STACK); /* at once: unwinding will take three times as much */
         } else {
             relaxed_add(&heap.arena_requests, 1);
             return_free_blocks(0);
+            count((int64_t)size, (int64_t)size, REQUEST_ARENA);
         }
-        grown((int64_t)size, (int64_t)size, REQUEST_ARENA);
     }
     return arena;
 }
@@ -214,7 +194,7 @@ static void arena_free(void *ctx, void *arena, size_t size) {
     if (size < STACK_CHUNK_MAX) {
         count_stack(-(int64_t)size);
     }
-    shrunk((int64_t)size);
+    count(-(int64_t)size, 0, REQUEST_NONE);
 }
 
 static void hook_arenas(void) {
@@ -277,6 +257,34 @@ static int find_debug_offset(const unsigned char *block) {
     return block[-8] == 'r' ? 16 : 0;
 }
 
+/* Another malloc may be preloaded, whose blocks have no such header; or a glibc of the future may differ. */
+static bool headers_are_glibcs(void) {
+#ifdef __GLIBC__
+    Dl_info where;
+    if (dladdr((void *)(uintptr_t)malloc_usable_size, &where) == 0 || where.dli_fname == NULL) {
+        return false;
+    }
+    const char *slash = strrchr(where.dli_fname, '/');
+    if (strncmp(slash == NULL ? where.dli_fname : slash + 1, "libc.so", 7) != 0) {
+        return false;
+    }
+    static const size_t sizes[] = {24, 1000, 100000, 50 << 20};
+    bool agree = true;
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        void *block = PyMem_RawMalloc(sizes[i]);
+        if (block != NULL) {
+            bool mapped = (header_of(block) & HEADER_MAPPED) != 0;
+            size_t chunk = header_of(block) & ~(size_t)HEADER_FLAGS;
+            agree = agree && chunk == malloc_usable_size(block) + HEADER_BYTES * (mapped ? 2 : 1);
+        }
+        PyMem_RawFree(block);
+    }
+    return agree;
+#else
+    return false;
+#endif
+}
+
 static bool raw_blocks_are_mallocs(void) {
     PyMemAllocatorEx raw;
     PyMem_GetAllocator(PYMEM_DOMAIN_RAW, &raw);
@@ -285,7 +293,7 @@ static bool raw_blocks_are_mallocs(void) {
         return false;
     }
     heap.debug_offset = find_debug_offset(block);
-    heap.has_glibc_headers = heap.debug_offset == 0 && malloc_is_glibcs();
+    heap.has_glibc_headers = heap.debug_offset == 0 && headers_are_glibcs();
     size_t usable = malloc_usable_size((char *)block - heap.debug_offset);
     raw.free(raw.ctx, block);
     return usable >= 1000 && usable <= 2048;
@@ -295,9 +303,9 @@ static bool raw_blocks_are_mallocs(void) {
 static bool meter_sees(void *(*allocate)(size_t), void (*release)(void *)) {
     const int64_t size = 100000;
     for (int attempt = 0; attempt < 5; attempt++) {
-        int64_t before = relaxed_load(&heap.used);
+        int64_t before = used_now();
         void *block = allocate((size_t)size);
-        int64_t gained = relaxed_load(&heap.used) - before;
+        int64_t gained = used_now() - before;
         release(block);
         if (gained >= size && gained < 2 * size) {
             return true;

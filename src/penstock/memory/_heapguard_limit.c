@@ -108,24 +108,54 @@ static void raise_in_this_thread(PyThreadState *state, int64_t held, int64_t req
     wake_interpreter(state);
 }
 
+static int find_largest_slot(void) {
+    int largest = 0;
+    int64_t most = 0;
+    for (int i = 1; i < heap.slots_end; i++) {
+        if (heap.slots[i].taken && relaxed_load(&heap.slots[i].net) > most) {
+            most = relaxed_load(&heap.slots[i].net);
+            largest = i;
+        }
+    }
+    return largest;
+}
+
 /* A small task that happens to allocate while another has filled the heap is let into the reserve, a little. */
 static bool is_spared(void) {
-    int blamed = relaxed_load(&heap.largest_slot);
-    task_slot *own = &heap.slots[marks.slot];
-    if (marks.slot == 0 || blamed == 0 || blamed == marks.slot) {
+    if (marks.slot == 0) {
         return false;
     }
-    int64_t net = relaxed_load(&own->net);
+    task_slot *own = &heap.slots[marks.slot];
+    int64_t net = relaxed_load(&own->net) + marks.delta;
     if (own->episode != relaxed_load(&heap.episode)) {
         own->episode = relaxed_load(&heap.episode);
         own->episode_net = net;
     }
-    return net - own->episode_net <= heap.spared_bytes && net < relaxed_load(&heap.slots[blamed].net) / 4;
+    if (net - own->episode_net > heap.spared_bytes) {
+        return false;
+    }
+    int blamed = relaxed_load(&heap.largest_slot);
+    if (net >= relaxed_load(&heap.slots[blamed].net) / 4) {
+        blamed = find_largest_slot(); /* who was to blame may have failed since */
+        relaxed_store(&heap.largest_slot, blamed);
+    }
+    return blamed != marks.slot && net < relaxed_load(&heap.slots[blamed].net) / 4;
 }
 
-static void tell_this_thread(int64_t held, int64_t request) {
+/* Whoever was told last is handling it, perhaps without giving anything back: nobody is told again before the heap has
+ * grown by another eighth of the reserve. A deep recursion cannot wait that long: each frame needs room to be unwound. */
+static bool is_too_soon(int64_t held, enum request_kind kind) {
+    int64_t next = relaxed_load(&heap.next_strike);
+    if (held + heap.strike_bytes < next) {
+        next = held + heap.strike_bytes;
+        relaxed_store(&heap.next_strike, next);
+    }
+    return held < (kind == REQUEST_STACK ? next - heap.strike_bytes / 8 * 7 : next);
+}
+
+static void tell_this_thread(int64_t held, int64_t request, enum request_kind kind) {
     PyThreadState *state = thread_state_with_gil();
-    if (state == NULL || heap.limit_error == NULL || held < relaxed_load(&heap.next_strike) || is_spared()) {
+    if (state == NULL || heap.limit_error == NULL || is_too_soon(held, kind) || is_spared()) {
         return;
     }
     if (state->async_exc != NULL) {
@@ -148,18 +178,6 @@ void ring(void) {
             pthread_detach(thread);
         }
     }
-}
-
-static int find_largest_slot(void) {
-    int largest = 0;
-    int64_t most = 0;
-    for (int i = 1; i < heap.slots_end; i++) {
-        if (heap.slots[i].taken && relaxed_load(&heap.slots[i].net) > most) {
-            most = relaxed_load(&heap.slots[i].net);
-            largest = i;
-        }
-    }
-    return largest;
 }
 
 /* Below this the overrun is over. */
@@ -211,7 +229,7 @@ void update_flags(int64_t held) {
     }
 }
 
-void risen(int64_t held, int64_t request, enum request_kind kind) {
+static void risen(int64_t held, int64_t request, enum request_kind kind) {
     if (relaxed_load(&heap.ending)) {
         return;
     }
@@ -219,16 +237,66 @@ void risen(int64_t held, int64_t request, enum request_kind kind) {
     if (held <= relaxed_load(&heap.line)) {
         return;
     }
-    if (held > heap.end && kind != REQUEST_SIZED) {
+    if (held > heap.end && kind != REQUEST_NONE && kind != REQUEST_SIZED) {
         end_process(EXIT_HEAP_EXHAUSTED, held, request);
     }
-    if (!marks.exempt && kind != REQUEST_TINY) {
-        tell_this_thread(held, request);
+    if (!marks.exempt && kind != REQUEST_NONE && kind != REQUEST_TINY) {
+        tell_this_thread(held, request, kind);
     }
 }
 
-void fallen(int64_t held) {
-    update_flags(held);
+/* ---- settling --------------------------------------------------------------------------------------------------- */
+
+static pthread_key_t thread_end_key;
+
+static int64_t add_to_used(int64_t delta) {
+    int64_t held = relaxed_add(&heap.used, delta) + delta;
+    if (marks.slot != 0) {
+        /* A slot is one thread's at a time: no locked instruction is needed. */
+        task_slot *slot = &heap.slots[marks.slot];
+        int64_t net = relaxed_load(&slot->net) + delta;
+        relaxed_store(&slot->net, net);
+        raise_mark(&slot->peak, net);
+    }
+    raise_mark(&heap.peak, held);
+    return held;
+}
+
+/* At a thread's end: what it has not told yet. What it frees after this is told at once. */
+static void end_of_thread(void *unused) {
+    (void)unused;
+    marks.window = 0;
+    marks.ended = true;
+    add_to_used(marks.delta);
+    marks.delta = 0;
+}
+
+bool create_thread_end_key(void) {
+    static bool created;
+    created = created || pthread_key_create(&thread_end_key, end_of_thread) == 0;
+    return created;
+}
+
+/* Adds what the calling thread has counted to the total, and acts on where that is now. */
+void settle(int64_t request, enum request_kind kind) {
+    int64_t delta = marks.delta;
+    marks.delta = 0;
+    if (marks.window == 0 && !marks.ended) {
+        marks.window = WINDOW_BYTES;
+        pthread_setspecific(thread_end_key, &marks);
+    }
+    int64_t held = add_to_used(delta);
+    if (delta > 0 && unlikely(held > relaxed_load(&heap.rise_mark))) {
+        risen(held, request, kind);
+    } else if (delta < 0 && unlikely(held < relaxed_load(&heap.fall_mark))) {
+        update_flags(held);
+    }
+}
+
+/* The total, exact for what the calling thread did. Does not settle: whoever reads it often would take the occasion to act
+ * on a limit away from the next request. */
+int64_t used_now(void) {
+    return relaxed_load(&heap.used) + marks.delta;
 }
 
 /* Once a second at most: a program may ask for ever. */
@@ -251,13 +319,22 @@ static bool is_asking_for_ever(int64_t held) {
     return held > fall_line() / 8 * 7 && ++marks.refusals > REFUSALS_MAX;
 }
 
+/* May a task use the last quarter of the reserve? */
+static bool may_pass(int64_t growth) {
+    return growth < heap.large_bytes && is_spared();
+}
+
 /* A request over 512 bytes that would pass the line by growing the heap by `growth`: is it to be refused? */
 bool is_refused(int64_t growth) {
     if (relaxed_load(&heap.ending)) {
         return false;
     }
-    int64_t held = relaxed_load(&heap.used);
-    if (marks.exempt ? held + growth <= heap.end : growth < heap.large_bytes && held + growth <= heap.refuse_mark) {
+    int64_t held = relaxed_load(&heap.used) + marks.delta;
+    if (held + growth <= relaxed_load(&heap.line)) {
+        return false;
+    }
+    if (held + growth <= heap.refuse_mark ? growth < heap.large_bytes || marks.exempt
+                                          : held + growth <= heap.end && (marks.exempt || may_pass(growth))) {
         return false;
     }
     relaxed_add(&heap.refused_count, 1);

@@ -53,8 +53,17 @@ static PyObject *slot_usage(PyObject *module, PyObject *object) {
     if (index < 0) {
         return NULL;
     }
-    return Py_BuildValue("sLL", heap.slots[index].name, (long long)relaxed_load(&heap.slots[index].net),
+    long long own = index == marks.slot ? marks.delta : 0;
+    return Py_BuildValue("sLL", heap.slots[index].name, (long long)relaxed_load(&heap.slots[index].net) + own,
                          (long long)relaxed_load(&heap.slots[index].peak));
+}
+
+/* What was counted so far belongs to the slot that is left; the last chance to tell its task that it passed the line. */
+static void change_slot(int slot) {
+    if (marks.delta != 0) {
+        settle(0, REQUEST_SIZED);
+    }
+    marks.slot = slot;
 }
 
 /* enter(slot): from here on this thread runs the user code of that task. Pairs with leave(); does not nest. */
@@ -64,7 +73,7 @@ static PyObject *enter(PyObject *module, PyObject *object) {
     if (index < 0) {
         return NULL;
     }
-    marks.slot = index;
+    change_slot(index);
     marks.exempt = 0;
     marks.last.kind = INCIDENT_NONE;
     Py_RETURN_NONE;
@@ -73,7 +82,7 @@ static PyObject *enter(PyObject *module, PyObject *object) {
 /* leave(): back to the thread's own code. An exception that was on its way is raised here, not somewhere in the runtime. */
 static PyObject *leave(PyObject *module, PyObject *unused) {
     (void)module, (void)unused;
-    marks.slot = 0;
+    change_slot(0);
     marks.exempt = marks.home_exempt;
     if (unlikely(marks.exempt && withdraw())) {
         PyErr_SetNone(heap.limit_error);
@@ -139,9 +148,7 @@ static PyObject *region_enter(PyObject *self, PyObject *unused) {
     r->saved_slot = marks.slot;
     r->saved_exempt = marks.exempt;
     r->saved_home = marks.home_exempt;
-    if (r->slot >= 0) {
-        marks.slot = r->slot;
-    }
+    change_slot(r->slot >= 0 ? r->slot : marks.slot);
     marks.exempt = marks.home_exempt = r->exempt;
     if (!r->exempt) {
         marks.last.kind = INCIDENT_NONE;
@@ -153,7 +160,7 @@ static PyObject *region_exit(PyObject *self, PyObject *args) {
     region *r = (region *)self;
     PyObject *kind = PyTuple_GET_SIZE(args) > 0 ? PyTuple_GET_ITEM(args, 0) : Py_None;
     r->depth--;
-    marks.slot = r->saved_slot;
+    change_slot(r->saved_slot);
     marks.exempt = r->saved_exempt;
     marks.home_exempt = r->saved_home;
     if (marks.exempt && withdraw() && kind == Py_None) {
