@@ -12,7 +12,7 @@ from schedules import draw, run
 # A process that dies in the simulation leaves its files open, as a real one does; here somebody sees it.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 
-SHORT = {"hashmap": 45, "rocksdb": 15}
+SHORT = {"hashmap": 30, "rocksdb": 10}
 LONG = {"hashmap": 3000, "rocksdb": 1500}
 PORTIONS = 30
 """Each a test of its own, so that none runs into the time limit of a test."""
