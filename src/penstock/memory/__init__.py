@@ -32,8 +32,12 @@ if TYPE_CHECKING:
     from penstock.memory._explain import remark_text as remark_text
     from penstock.memory._garbage import GarbagePolicy as GarbagePolicy
     from penstock.memory._garbage import GarbageStatistics as GarbageStatistics
+    from penstock.memory._heap_failure import HeapFailure as HeapFailure
+    from penstock.memory._heap_failure import HeapLimitError as HeapLimitError
+    from penstock.memory._heap_failure import HeapOverrun as HeapOverrun
     from penstock.memory._heap_failure import TaskHeapError as TaskHeapError
     from penstock.memory._heap_guard import HeapGuard as HeapGuard
+    from penstock.memory._heap_guard import current_heap_guard as current_heap_guard
     from penstock.memory._heap_guard import install_heap_guard as install_heap_guard
     from penstock.memory._heap_limits import HeapLimits as HeapLimits
     from penstock.memory._jobmanager import plan_job_manager as plan_job_manager
@@ -127,8 +131,12 @@ _MODULE_OF = {
     "GarbageStatistics": "_garbage",
     "Gate": "_network_need",
     "Gauge": "_ledger",
+    "HeapFailure": "_heap_failure",
     "HeapGuard": "_heap_guard",
+    "HeapLimitError": "_heap_failure",
     "HeapLimits": "_heap_limits",
+    "HeapOverrun": "_heap_failure",
+    "current_heap_guard": "_heap_guard",
     "Input": "_model_errors",
     "InsufficientNetworkBuffersError": "_limit_errors",
     "JobManagerPlan": "_plans",
