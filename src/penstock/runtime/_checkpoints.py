@@ -194,7 +194,7 @@ class CheckpointCoordinator:
             return
         try:
             writer = self._storage().begin_savepoint(request.directory, self.next_id)
-        except Exception as error:  # noqa: BLE001 - whoever asked for it is told; the job goes on
+        except Exception as error:
             request.done.set_exception(error)
             return
         self._trigger(Barrier(self.next_id, True, request.stop, writer), request)
