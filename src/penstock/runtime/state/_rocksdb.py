@@ -178,11 +178,6 @@ class RocksDBBackend(KeyedStateBackend):
         self._store = store
         self._known_files = known_files
 
-    @property
-    def last_number(self) -> int:
-        """The one given out last."""
-        return self._last_number
-
     def next_number(self) -> int:
         """Counts up, also over restores: the order of list chunks."""
         self._last_number += 1

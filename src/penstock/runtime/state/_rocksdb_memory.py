@@ -215,13 +215,16 @@ def store_options(memory: RocksDBMemory, tuning: RocksDBTuning) -> Any:
         write_buffer_bytes = min(write_buffer_bytes, max(_MIB, manager_bytes // 4))
         # Memory is taken from the manager a block at a time: blocks must be small against it.
         options.set_arena_block_size(min(_MIB, max(16 << 10, manager_bytes // 64 // 4096 * 4096)))
-        # The index of a file is one block of the cache, and is copied when it is read: large files have large ones.
-        file_bytes = min(file_bytes, max(4 * _MIB, budget // 2))
+        # The index of a file is one block of the cache, read and copied as a whole: large files have large ones.
+        file_bytes = min(file_bytes, 2 * write_buffer_bytes)
     options.set_write_buffer_size(tuning.write_buffer_bytes or write_buffer_bytes)
     options.set_max_write_buffer_number(tuning.write_buffer_count or 2)
     options.set_min_write_buffer_number_to_merge(tuning.write_buffers_to_merge or 1)
     options.set_target_file_size_base(tuning.file_base_bytes or file_bytes)
+    options.set_target_file_size_multiplier(2)
     options.set_max_bytes_for_level_base(tuning.level_base_bytes or 4 * (tuning.file_base_bytes or file_bytes))
+    # A read looks into every file of level 0.
+    options.set_level_zero_file_num_compaction_trigger(2)
     options.set_level_compaction_dynamic_level_bytes(bool(tuning.dynamic_levels))
     if tuning.compaction_style == "UNIVERSAL":
         options.set_compaction_style(rocksdict.DBCompactionStyle.universal())
@@ -237,19 +240,21 @@ def store_options(memory: RocksDBMemory, tuning: RocksDBTuning) -> Any:
 def _table_options(rocksdict: Any, memory: RocksDBMemory, tuning: RocksDBTuning) -> Any:
     table = rocksdict.BlockBasedOptions()
     table.set_block_size(tuning.block_bytes or 4096)
-    if memory.cache is not None:
+    bloom_bits = tuning.bloom_bits
+    if memory.cache is None:
+        table.set_block_cache(rocksdict.Cache(tuning.block_cache_bytes or 8 * _MIB))
+    else:
         table.set_block_cache(memory.cache)
         table.set_cache_index_and_filter_blocks(True)
         table.set_pin_l0_filter_and_index_blocks_in_cache(True)
-    else:
-        table.set_block_cache(rocksdict.Cache(tuning.block_cache_bytes or 8 * _MIB))
-    bloom_bits = tuning.bloom_bits
-    if memory.plan.partitioned_index_filters:
+        # The cache consists of shards. An index or filter in one block may not fit into one, and is then read from
+        # disk each time: a hundred times slower. So they are partitioned also where the user did not ask for it.
         table.set_index_type(rocksdict.BlockBasedIndexType.two_level_index_search())
         table.set_partition_filters(True)
         table.set_metadata_block_size(tuning.metadata_block_bytes or 4096)
         table.set_pin_top_level_index_and_filter(True)
-        bloom_bits = 10.0
+        if memory.plan.partitioned_index_filters:
+            bloom_bits = 10.0  # as in Flink
     if bloom_bits is not None:
         table.set_bloom_filter(bloom_bits, False)
     return table

@@ -49,7 +49,7 @@ class FrozenSnapshot(StateSnapshot):
         self._error: BaseException | None = None
         for table in self._tables:
             table.freeze()
-        self.schemas = backend.schemas()
+        self.schemas: tuple[dict[str, Any], ...] = ()
 
     @property
     def is_flushing(self) -> bool:
@@ -86,8 +86,7 @@ class FrozenSnapshot(StateSnapshot):
                 table.unfreeze()
         self._is_written = True
         # What was frozen is written under numbers given out since the barrier: a restored store counts on from there.
-        last = self._backend.last_number
-        self.schemas = tuple(schema | {"last": last} for schema in self.schemas)
+        self.schemas = self._backend.schemas()
         self._backend.frozen_is_written()
         if self._error is not None:
             self._linked.set()
