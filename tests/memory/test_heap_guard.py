@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -395,6 +396,13 @@ def test_the_reserve_is_a_part_of_the_limit(limit_mib: int, reserve_mib: int) ->
 def test_a_heap_too_small_for_its_reserve_is_an_error() -> None:
     with pytest.raises(ConfigurationError, match="too small for its reserve"):
         HeapLimits.of(7 * MIB)
+
+
+def test_the_message_survives_the_way_to_another_process(install: Installer) -> None:
+    guard = install(headroom=64 * MIB)
+    error = pickle.loads(pickle.dumps(HeapLimitError()))
+    assert str(error) == guard.describe_incident()
+    assert isinstance(error, MemoryError)
 
 
 def test_dropping_frames_frees_what_they_held_and_names_the_first_failure() -> None:

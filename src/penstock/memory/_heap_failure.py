@@ -31,12 +31,18 @@ class HeapLimitError(MemoryError):
     def __str__(self) -> str:
         return _text(self)
 
+    def __reduce__(self) -> tuple[type[BaseException], tuple[str]]:
+        return type(self), (_text(self),)  # another process has another guard
+
 
 class HeapOverrun(BaseException):
     """MemoryError was caught and the heap stayed over its limit: ends the task past any `except Exception`."""
 
     def __str__(self) -> str:
         return _text(self)
+
+    def __reduce__(self) -> tuple[type[BaseException], tuple[str]]:
+        return type(self), (_text(self),)  # another process has another guard
 
 
 @dataclass(frozen=True, slots=True)

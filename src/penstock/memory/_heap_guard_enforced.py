@@ -30,7 +30,8 @@ def open_enforced_guard(
     try:
         from penstock.memory import _heapguard
     except ImportError as error:
-        return None, f"the extension penstock.memory._heapguard is not there ({error})"
+        loaded = not str(error).startswith(("cannot import name", "No module named"))
+        return None, f"its extension _heapguard {f'cannot be loaded ({error})' if loaded else 'was not built'}"
     obstacle = _heapguard.install(HeapLimitError, HeapOverrun)
     if obstacle is not None:
         return None, obstacle

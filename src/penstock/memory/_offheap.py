@@ -64,7 +64,7 @@ class OffHeapMeter:
         self.option = option
         self._native = _load_extension()
         self._numpy_bound = False
-        self._numpy_note = "" if self._native is not None else "the extension penstock.memory._heapguard is not there"
+        self._numpy_note = "" if self._native is not None else "the extension _heapguard was not built"
         self._arrow_bytes: Callable[[], int] | None = None
         self._arrow_peak = 0
         self._plain_bootstrap: Callable[[threading.Thread], None] | None = None
