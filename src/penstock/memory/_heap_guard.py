@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import itertools
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -43,6 +44,8 @@ EXIT_HEAP_EXHAUSTED = 84
 
 EXIT_TASK_UNRESPONSIVE = 85
 """Exit code of a process in which a task caught MemoryError, and every escalation of it, and stayed over the limit."""
+
+_HANDLING_ATTEMPTS = 20
 
 T = TypeVar("T")
 
@@ -255,7 +258,7 @@ class HeapGuard(ABC):
         """
         error: BaseException | None = None
         with self.exempt():
-            while True:
+            for attempt in itertools.count():
                 try:
                     if error is None:
                         self.enter(slot)
@@ -266,7 +269,7 @@ class HeapGuard(ABC):
                     failure = self.contain(error, slot)
                     break
                 except (MemoryError, HeapOverrun, SystemError) as raised:
-                    if isinstance(raised, SystemError) and not self._was_refused():
+                    if attempt > _HANDLING_ATTEMPTS or (isinstance(raised, SystemError) and not self._was_refused()):
                         raise
                     error = error or raised
         raise TaskHeapError(failure)

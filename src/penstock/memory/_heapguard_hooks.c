@@ -163,7 +163,7 @@ static void raw_free(void *ctx, void *block) {
     }
 }
 
-/* An exception that unwinds Python's stack keeps every frame in its traceback, as objects of more than twice the size. A
+/* An exception that unwinds Python's stack keeps every frame in its traceback, as objects of about twice the size. A
  * deep recursion has to be told while there is room for them: a stack counts three times against the line. */
 static void count_stack(int64_t bytes) {
     int64_t deep = relaxed_add(&heap.stack_bytes, bytes) + bytes - STACK_FREE_BYTES;
