@@ -21,8 +21,9 @@ $(VENV)/test.stamp: $(VENV)/run.stamp
 run: $(VENV)/run.stamp ## Run the main job: a PyFlink word count over a real text, inside its memory plan
 	$(BIN)/penstock run --memory examples/word_count.py --input examples/data/declaration.txt
 
-test: $(VENV)/test.stamp ## Run the tests
-	$(BIN)/python -m pytest tests
+test: $(VENV)/test.stamp ## Run the tests; those of memory in a process of their own, whose heap is theirs
+	$(BIN)/python -m pytest tests/memory
+	$(BIN)/python -m pytest tests --ignore=tests/memory
 
 test-bounded: $(VENV)/test.stamp ## The bounded-memory suite in full
 	$(BIN)/python -m pytest tests/bounded -m "slow or not slow"
@@ -35,7 +36,7 @@ check: $(VENV)/test.stamp ## Format, lint, types, layers, unit tests
 	$(BIN)/ruff check src tests benchmarks examples
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest tests
+	$(MAKE) test
 
 docs: $(VENV)/test.stamp ## Regenerate the reference pages under docs/
 	$(BIN)/python -m penstock.tools.reference docs

@@ -12,13 +12,14 @@ from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING
 
+from penstock.datastream._transformations import PartitioningKind
 from penstock.runtime._elements import Barrier, Batch, Element, EndOfData, Watermark, WatermarkStatus
 from penstock.runtime.operators.base import NO_TIMESTAMP
 
 if TYPE_CHECKING:
     from penstock.memory import CreditGate
 
-__all__ = ["Channel", "InputGate"]
+__all__ = ["Channel", "InputGate", "connections"]
 
 
 class Channel:
@@ -226,3 +227,12 @@ class InputGate:
         self._aligning = None
         for state in self._states:
             state.blocked = False
+
+
+def connections(kind: PartitioningKind, producers: int, consumers: int) -> list[tuple[int, int]]:
+    """(producer, consumer) pairs of an exchange: all to all, or pointwise for FORWARD and RESCALE as Flink connects them."""
+    if kind not in (PartitioningKind.FORWARD, PartitioningKind.RESCALE):
+        return [(source, target) for source in range(producers) for target in range(consumers)]
+    if producers <= consumers:
+        return sorted((target * producers // consumers, target) for target in range(consumers))
+    return sorted((source, source * consumers // producers) for source in range(producers))

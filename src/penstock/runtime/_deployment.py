@@ -33,7 +33,7 @@ from penstock.datastream.functions import Function
 from penstock.errors import InvariantError
 from penstock.graph import ChainedOperator, ExecutionGraph, ExecutionVertex, JobEdge, JobVertex
 from penstock.runtime._chain import ChainNode
-from penstock.runtime._channels import Channel, InputGate
+from penstock.runtime._channels import Channel, InputGate, connections
 from penstock.runtime._failure import UserFunctionError
 from penstock.runtime._metrics import MetricRegistry, ScopedMetricGroup
 from penstock.runtime._outputs import (
@@ -44,6 +44,7 @@ from penstock.runtime._outputs import (
     ResultStage,
     Routing,
     SinkOutput,
+    print_prefix,
 )
 from penstock.runtime._record_types import edge_type, enforced_types, key_type_of, timestamps_type, typed_key_selector
 from penstock.runtime._recovery import OperatorRecovery
@@ -225,15 +226,6 @@ class Deployment:
 
 def _call_with(function: Callable[[Task], None], task: Task) -> Callable[[], None]:
     return lambda: function(task)
-
-
-def connections(kind: PartitioningKind, producers: int, consumers: int) -> list[tuple[int, int]]:
-    """(producer, consumer) pairs of an exchange: all to all, or pointwise for FORWARD and RESCALE as Flink connects them."""
-    if kind not in (PartitioningKind.FORWARD, PartitioningKind.RESCALE):
-        return [(source, target) for source in range(producers) for target in range(consumers)]
-    if producers <= consumers:
-        return sorted((target * producers // consumers, target) for target in range(consumers))
-    return sorted((source, source * consumers // producers) for source in range(producers))
 
 
 class _TaskBuilder:
@@ -475,13 +467,6 @@ class _TaskBuilder:
     def _gate(self) -> InputGate:
         channels = self._deployment.channels_to(self._vertex.vertex.id, self._vertex.subtask_index)
         return InputGate(channels, self._random if self._settings.seed is not None else None)
-
-
-def print_prefix(identifier: str | None, subtask_index: int, parallelism: int) -> str:
-    """As PyFlink's `print()` begins its lines: `identifier:2> `, `2> `, `identifier> ` or nothing."""
-    if parallelism > 1:
-        return f"{identifier}:{subtask_index + 1}> " if identifier else f"{subtask_index + 1}> "
-    return f"{identifier}> " if identifier else ""
 
 
 def _is_broadcast(spec: OperatorSpec) -> bool:

@@ -29,6 +29,7 @@ __all__ = [
     "PrintOutput",
     "Routing",
     "SinkOutput",
+    "print_prefix",
 ]
 
 BATCH_LIMIT = 1024
@@ -347,3 +348,10 @@ class CollectOutput(Output):
             self._stage.mark(event.checkpoint_id)
         elif isinstance(event, EndOfData):
             self._stage.end()
+
+
+def print_prefix(identifier: str | None, subtask_index: int, parallelism: int) -> str:
+    """As PyFlink's `print()` begins its lines: `identifier:2> `, `2> `, `identifier> ` or nothing."""
+    if parallelism > 1:
+        return f"{identifier}:{subtask_index + 1}> " if identifier else f"{subtask_index + 1}> "
+    return f"{identifier}> " if identifier else ""
