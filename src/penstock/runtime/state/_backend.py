@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from penstock.errors import ConfigurationError
 from penstock.runtime.state._key_groups import KeyGroupRange, KeyGroups, key_group_range
 from penstock.runtime.state._kinds import StateKind
+from penstock.runtime.state._slices import SlicePace
 
 if TYPE_CHECKING:
     from penstock.common.typeinfo import TypeInformation
@@ -128,9 +129,32 @@ class StateSnapshot(ABC):
     `cancel` instead of either gives the snapshot up.
     """
 
+    share: float = 0.08
+    """The part of a busy task's time its snapshots may take."""
+
+    _pace: SlicePace | None = None
+
+    def advance(self, max_ms: float | None = None) -> bool:
+        """Works a little on the task's thread; True when nothing is left for that thread.
+
+        Args:
+            max_ms: for about how long; None takes `share` of a busy task's time and all of an idle one's.
+        """
+        if max_ms is not None:
+            return self.work(max_ms / 1000)
+        if self._pace is None:
+            self._pace = SlicePace(self.share)
+        granted_s = self._pace.begin()
+        if not granted_s:
+            return False
+        try:
+            return self.work(granted_s)
+        finally:
+            self._pace.end()
+
     @abstractmethod
-    def advance(self, max_ms: float = 5.0) -> bool:
-        """Works for about `max_ms` on the task's thread; True when nothing is left for that thread."""
+    def work(self, seconds: float) -> bool:
+        """Works for about this long on the task's thread; True when nothing is left for that thread."""
 
     @abstractmethod
     def finish(self) -> KeyedStateHandle:

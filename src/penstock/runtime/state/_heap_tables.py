@@ -113,6 +113,10 @@ class HeapTable(StateTable):
         self.guarded = self.needs_keys = True
         return captured
 
+    def window_is_captured(self, namespace: Namespace) -> None:
+        """A snapshot has what it needs of a window's dict."""
+        self._shared_windows.discard(namespace)
+
     def unguard(self) -> None:
         """The last snapshot is encoded."""
         self.guarded = self.needs_keys = False

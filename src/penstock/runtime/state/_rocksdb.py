@@ -49,6 +49,7 @@ FORMAT_VERSION: Final = 1
 
 _UNBATCHED_MAX: Final = 1024
 _SAMPLED_EACH: Final = 16
+_FROZEN_S: Final = 0.005
 _OVERSHOOT: Final = 1.25
 """How far the cache may grow while a checkpoint is being linked, before the task waits for that."""
 
@@ -324,6 +325,8 @@ class RocksDBBackend(KeyedStateBackend):
             return
         self.is_evicting = True
         if self._is_flushing() and total < limit * _OVERSHOOT:
+            assert self._flushing is not None
+            self._flushing.write_frozen(_FROZEN_S)
             return
         self.settle()
         excess = total - limit + limit // 100

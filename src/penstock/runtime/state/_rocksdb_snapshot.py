@@ -61,14 +61,21 @@ class FrozenSnapshot(StateSnapshot):
         """Whether nothing of it is left to be done or cancelled."""
         return self._is_written and (self._thread is None or not self._thread.is_alive())
 
-    def advance(self, max_ms: float = 5.0) -> bool:
-        """Writes what is frozen for about `max_ms`, then goes on with the rest."""
-        deadline = time.perf_counter() + max_ms / 1000
+    share = 0.3  # while something is frozen, nothing may be evicted
+
+    def work(self, seconds: float) -> bool:
+        """Writes what is frozen for about this long, then goes on with the rest."""
+        deadline = time.perf_counter() + seconds
+        return self.write_frozen(seconds) and self._advance_linked(deadline)
+
+    def write_frozen(self, seconds: float) -> bool:
+        """Writes what is frozen for about this long; whether nothing is any more."""
+        deadline = time.perf_counter() + seconds
         while not self._is_written:
             self._write_some(_WRITTEN_AT_ONCE)
             if time.perf_counter() >= deadline:
-                return False
-        return self._advance_linked(deadline)
+                break
+        return self._is_written
 
     def _advance_linked(self, deadline: float) -> bool:
         """What is left for the task's thread."""

@@ -11,10 +11,10 @@ import pickle
 import sys
 import uuid
 from collections.abc import Iterable
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Final
 
-__all__ = ["ATOMS", "copied_value", "is_immutable", "object_size_bytes", "sampled_size_bytes"]
+__all__ = ["ATOMS", "are_immutable", "copied_value", "is_immutable", "object_size_bytes", "sampled_size_bytes"]
 
 ATOMS: Final = frozenset(
     {
@@ -36,6 +36,7 @@ ATOMS: Final = frozenset(
 )
 """Types whose values cannot be changed in place."""
 
+_ATOMS_AND_TUPLES: Final = ATOMS | {tuple}
 _SAMPLED_ELEMENTS: Final = 16
 _DEPTH_MAX: Final = 6
 
@@ -48,6 +49,17 @@ def is_immutable(value: Any) -> bool:
     if kind is tuple or kind is frozenset:
         return all(map(is_immutable, value))
     return isinstance(value, enum.Enum)
+
+
+def are_immutable(values: list[Any]) -> bool:
+    """Whether all values are atoms or tuples of atoms; by their types alone, about 20 ns a value."""
+    kinds = set(map(type, values))
+    if kinds <= ATOMS:
+        return True
+    if not kinds <= _ATOMS_AND_TUPLES:
+        return False
+    tuples = values if kinds == {tuple} else [value for value in values if type(value) is tuple]
+    return set(map(type, chain.from_iterable(tuples))) <= ATOMS
 
 
 def copied_value(value: Any) -> Any:
