@@ -153,9 +153,13 @@ def test_the_process_limit_is_handed_down() -> None:
         (["--heap", "100m", "--"], 2, "a command is needed"),
         (["--heap", "100m", "--", "no-such-program"], 127, "no program 'no-such-program'"),
         (["--heap", "100m", "--", "/"], 126, "cannot be started"),
+        (["--heap", "100m", "--report", __file__, "--", "true"], 2, "no such folder can be made"),
+        (["--heap", "100m", "--process", "99m", "--", "true"], 2, "set it well above --heap"),
+        (["--process", "1m", "--", "true"], 2, "cannot hold an interpreter"),
     ],
 )
 def test_mistakes_are_told(arguments: list[str], exit_code: int, said: str) -> None:
     done = guard(*arguments)
     assert done.returncode == exit_code
     assert said in done.stderr
+    assert "Traceback" not in done.stderr

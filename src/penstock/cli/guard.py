@@ -17,6 +17,9 @@ WORKER_LIMIT = "_PYTHON_WORKER_MEMORY_LIMIT"
 
 _NOT_FOUND_EXIT_CODE = 127
 _NOT_EXECUTABLE_EXIT_CODE = 126
+_PROCESS_MIN_BYTES = 16 << 20
+"""An interpreter's data and one thread's stack."""
+
 _DESCRIPTION = """\
 Runs a program and holds the heap of every Python interpreter in it to a limit, child processes included, each on its
 own. An interpreter that passes the limit gets MemoryError in the thread that passed it; what cannot be stopped ends
@@ -69,9 +72,11 @@ def run(arguments: argparse.Namespace) -> int:
         print("penstock guard: a command is needed: penstock guard --heap SIZE -- python program.py", file=sys.stderr)
         return 2
     environment = dict(os.environ)
-    _set_guard(arguments, environment)
+    heap_bytes = _set_guard(arguments, environment)
     if arguments.process is not None:
-        _limit_process(arguments.process)
+        _limit_process(arguments.process, heap_bytes)
+    elif heap_bytes is None and sys.stderr.isatty():  # Flink, which calls it for other purposes too, is no terminal
+        print("penstock guard: nothing is limited: give --heap SIZE or --process SIZE", file=sys.stderr)
     try:
         os.execvpe(program[0], program, environment)
     except FileNotFoundError:
@@ -82,8 +87,8 @@ def run(arguments: argparse.Namespace) -> int:
         return _NOT_EXECUTABLE_EXIT_CODE
 
 
-def _set_guard(arguments: argparse.Namespace, environment: dict[str, str]) -> None:
-    """Puts limit and bootstrap into the environment that all interpreters of the program inherit."""
+def _set_guard(arguments: argparse.Namespace, environment: dict[str, str]) -> int | None:
+    """Puts limit and bootstrap into the environment that all interpreters of the program inherit; returns the limit."""
     from penstock.conf import MemorySize
     from penstock.memory._guard_main import SITE_DIRECTORY, VARIABLE, GuardSettings
     from penstock.memory._heap_limits import HeapLimits
@@ -95,18 +100,28 @@ def _set_guard(arguments: argparse.Namespace, environment: dict[str, str]) -> No
         # Also called by Flink for other purposes, such as asking for the version: without a limit then.
         heap_bytes, remedy = int(worker_limit), "taskmanager.memory.managed.size, of which Python has its share"
     else:
-        return
+        return None
     reserve_bytes = MemorySize.parse(arguments.reserve).bytes if arguments.reserve is not None else None
     HeapLimits.of(heap_bytes, reserve_bytes=reserve_bytes)
     directory = os.path.abspath(arguments.report) if arguments.report is not None else ""
     if directory:
-        os.makedirs(directory, exist_ok=True)
+        _make_folder(directory)
     environment[VARIABLE] = GuardSettings(heap_bytes, reserve_bytes, remedy, directory).to_text()
     path = [SITE_DIRECTORY, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
     environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(path))
+    return heap_bytes
 
 
-def _limit_process(size: str) -> None:
+def _make_folder(directory: str) -> None:
+    from penstock.errors import ConfigurationError
+
+    try:
+        os.makedirs(directory, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"--report {directory}: no such folder can be made: {error.strerror}.") from None
+
+
+def _limit_process(size: str, heap_bytes: int | None) -> None:
     """Lowers the soft limit only: a program may raise its own again, its children inherit what it has."""
     import resource
 
@@ -114,6 +129,9 @@ def _limit_process(size: str) -> None:
     from penstock.errors import ConfigurationError
 
     limit_bytes = MemorySize.parse(size).bytes
+    if limit_bytes < max(_PROCESS_MIN_BYTES, heap_bytes or 0):
+        least = "the heap it is the backstop of" if limit_bytes >= _PROCESS_MIN_BYTES else "an interpreter"
+        raise ConfigurationError(f"--process {size} cannot hold {least}; set it well above --heap.")
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     if hard != resource.RLIM_INFINITY and limit_bytes > hard:
         raise ConfigurationError(f"--process {size} is above what this user may set: {hard} bytes (ulimit -H -d).")

@@ -6,6 +6,7 @@ The program's own output goes to standard output untouched; everything Penstock 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ def register(subparsers: Any) -> None:
         "run",
         help="run a PyFlink program without a JVM",
         description="Runs a PyFlink DataStream program, unmodified, in this process and inside its memory plan.",
+        allow_abbrev=False,  # the child of --isolate gets the same words without that one
     )
     parser.add_argument(
         "-D",
@@ -64,6 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Runs the program; returns its exit code."""
     from penstock.runtime import ProgramOptions, run_isolated, run_program
 
+    _check_report_folder(arguments.report)
     options = ProgramOptions(
         program=arguments.program,
         arguments=tuple(arguments.arguments),
@@ -79,6 +82,14 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         exit_code = run_program(options)
     return exit_code
+
+
+def _check_report_folder(path: str | None) -> None:
+    """It is made when a report is written; that it cannot be is better known before."""
+    if path is not None and os.path.exists(path) and not os.path.isdir(path):
+        from penstock.errors import ConfigurationError
+
+        raise ConfigurationError(f"--report {path} is no folder. Give the folder to write out-of-memory reports to.")
 
 
 def _without_isolation() -> list[str]:

@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from penstock.errors import InvariantError
+from penstock.conf import MemorySize
+from penstock.errors import ConfigurationError, InvariantError
 from penstock.memory._buffer_share import (
     UNLIMITED_BUFFERS,
     BufferShare,
@@ -21,6 +22,7 @@ from penstock.memory._buffer_share import (
 )
 from penstock.memory._credit_gate import CreditGate
 from penstock.memory._limit_errors import (
+    NETWORK_MAX_KEY,
     BufferPoolClosedError,
     BufferRequestTimeoutError,
     InsufficientNetworkBuffersError,
@@ -33,6 +35,7 @@ __all__ = ["NetworkBufferPool", "NetworkStatistics"]
 DEFAULT_BUFFER_SIZE_BYTES = 32 * 1024
 DEFAULT_REQUEST_TIMEOUT_S = 30.0
 USAGE_WARNING_PERCENT = 100
+PROCESS_SIZE_KEY = "taskmanager.memory.process.size"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ class NetworkBufferPool:
         """Maps all segments at once; a remainder smaller than a segment belongs to nobody.
 
         Raises:
-            OSError: the kernel refuses the mapping.
+            ConfigurationError: the system does not give as much.
         """
         self.buffer_size_bytes = buffer_size_bytes
         self.total_buffers = total_bytes // buffer_size_bytes
@@ -83,7 +86,13 @@ class NetworkBufferPool:
         self.listening: dict[BufferShare, None] = {}
         # Anonymous and private: in RssAnon as far as it is used, in RLIMIT_DATA as a whole.
         size_bytes = max(self.total_buffers, 1) * buffer_size_bytes
-        self._mapping = mmap.mmap(-1, size_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        try:
+            self._mapping = mmap.mmap(-1, size_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        except (OSError, OverflowError) as error:
+            raise ConfigurationError(
+                f"Network memory of {MemorySize(size_bytes).human()} cannot be had from the system ({error}). Lower "
+                f"'{NETWORK_MAX_KEY}', or '{PROCESS_SIZE_KEY}' of which it is a fraction."
+            ) from None
         self._view = memoryview(self._mapping)
         self._returned_segments: list[int] = []
         self._fresh_segment = 0
