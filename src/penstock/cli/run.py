@@ -6,6 +6,7 @@ The program's own output goes to standard output untouched; everything Penstock 
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,14 @@ def register(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the program; returns its exit code."""
+    gc.disable()  # imports make objects that stay; the process's own policy enables it when it is in force
+    try:
+        return _run(arguments)
+    finally:
+        gc.enable()
+
+
+def _run(arguments: argparse.Namespace) -> int:
     from penstock.runtime import ProgramOptions, run_isolated, run_program
 
     _check_report_folder(arguments.report)

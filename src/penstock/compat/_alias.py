@@ -9,11 +9,16 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Sequence
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from penstock.compat._incidental import show_incidental_names
+
+if TYPE_CHECKING:
+    from importlib.abc import Loader as _Loader
+else:
+    _Loader = object  # importlib.abc imports a dozen modules, and the import system asks for the methods only
 
 __all__ = ["install", "is_installed", "uninstall"]
 
@@ -39,7 +44,7 @@ PY4J_STAND_INS = {
 }
 
 
-class _AliasLoader(Loader):
+class _AliasLoader(_Loader):
     """Gives an import the module of another name. Used by the import system under its locks."""
 
     def __init__(self, real_name: str) -> None:
@@ -58,7 +63,7 @@ class _AliasLoader(Loader):
         module.__spec__ = self._real_spec
 
 
-class _AliasFinder(MetaPathFinder):
+class _AliasFinder:
     """Finds the aliased modules; stands first on `sys.meta_path`."""
 
     def __init__(self, stand_ins: dict[str, str]) -> None:

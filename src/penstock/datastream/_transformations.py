@@ -119,12 +119,14 @@ class Partitioning:
     partitioner: UserFunction | None = None
 
 
-@dataclass(frozen=True, slots=True)
+# Specs are not changed once made, and yet not frozen: a frozen class takes twice as long to make, which every program's
+# start would pay for.
+@dataclass(slots=True, eq=False)
 class OperatorSpec:
     """What an operator does; the runtime has one implementation a subclass."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class SourceSpec(OperatorSpec):
     """Reads a `Source`; `watermark_strategy` (a WatermarkStrategy or None) as passed to `from_source`."""
 
@@ -132,42 +134,42 @@ class SourceSpec(OperatorSpec):
     watermark_strategy: Any = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class MapSpec(OperatorSpec):
     """A MapFunction or callable; keyed when the transformation has a key selector, then with keyed state."""
 
     function: UserFunction
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class FlatMapSpec(OperatorSpec):
     """A FlatMapFunction or callable that returns an iterable for each element."""
 
     function: UserFunction
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class FilterSpec(OperatorSpec):
     """A FilterFunction or callable; truthiness decides."""
 
     function: UserFunction
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class ReduceSpec(OperatorSpec):
     """A rolling reduce on a keyed stream (also sum, min, max, min_by, max_by): running aggregates when streaming, one a key in BATCH."""
 
     function: UserFunction
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class ProcessSpec(OperatorSpec):
     """A ProcessFunction, or on a keyed stream a KeyedProcessFunction."""
 
     function: UserFunction
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class TwoInputSpec(OperatorSpec):
     """An operator of connected streams.
 
@@ -182,7 +184,7 @@ class TwoInputSpec(OperatorSpec):
     broadcast_descriptors: tuple[Any, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class WindowSpec(OperatorSpec):
     """A window operator on a keyed stream, or on all elements (`window_all`: then the key selector is constant).
 
@@ -209,14 +211,14 @@ class WindowSpec(OperatorSpec):
     accumulator_type: TypeInformation | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class TimestampsSpec(OperatorSpec):
     """`assign_timestamps_and_watermarks`; `strategy` is the pickled WatermarkStrategy."""
 
     strategy: UserFunction
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class AsyncSpec(OperatorSpec):
     """An AsyncFunction: `ordered`, `timeout_ms` (0 = none), `capacity` elements in flight, `retry` a pickled AsyncRetryStrategy or None."""
 
@@ -227,28 +229,28 @@ class AsyncSpec(OperatorSpec):
     retry: UserFunction | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class PrintSpec(OperatorSpec):
     """Writes one line an element to standard output (spec'd by the input's type)."""
 
     identifier: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class SinkSpec(OperatorSpec):
     """Writes to a `Sink`."""
 
     sink: Sink
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class CollectSpec(OperatorSpec):
     """Hands the elements to the client of `execute_and_collect`, at most `limit` where given."""
 
     limit: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class SideOutput:
     """Selects a side output of the producing transformation: the tag's id, and the type its records have."""
 
@@ -256,7 +258,7 @@ class SideOutput:
     type_info: TypeInformation | None = field(default=None, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class InputEdge:
     """One edge into a transformation.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from penstock.datastream._transformations import CollectSpec, PartitioningKind, PrintSpec, SinkSpec
@@ -39,6 +38,8 @@ def execution_plan(graph: StreamGraph) -> str:
             else:
                 predecessors.append(_predecessor(edge, edge.partitioning.kind.value))
         nodes.append(_entry(node.id, _pact(node), node.transformation.name, node.parallelism, predecessors))
+    import json
+
     return json.dumps({"nodes": nodes}, indent=2)
 
 

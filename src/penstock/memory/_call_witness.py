@@ -9,8 +9,6 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from penstock.memory._oom_report import witness_of_failure
-
 if TYPE_CHECKING:
     from penstock.memory._heap_census import HeapCensus
     from penstock.memory._heap_guard import HeapGuard
@@ -38,4 +36,6 @@ class CallWitness:
         self._guard.report_with(None)
 
     def _note(self, error: BaseException, message: str) -> None:
+        from penstock.memory._oom_report import witness_of_failure
+
         self._noted[threading.get_ident()] = witness_of_failure(error, _TIMEOUT_S)

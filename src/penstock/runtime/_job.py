@@ -6,9 +6,9 @@ notebook cell or a test needs no second thread, breakpoints work, and nothing is
 
 from __future__ import annotations
 
+import os
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import InvalidStateError
 from contextlib import ExitStack, suppress
@@ -99,7 +99,7 @@ class LocalJob:
         stream_graph = resolve_graph(pipeline, default_parallelism)
         self.batch_mode = is_batch(self._conf, stream_graph)
         self.graph: JobGraph = build_job_graph(stream_graph)
-        self.job_id = uuid.uuid4().hex
+        self.job_id = os.urandom(16).hex()
         self.name = self.graph.name
         seeded = self._conf.get(ExecutionOptions.SCHEDULER_SEED) is not None
         self._clock = clock or (StepClock() if seeded else wall_clock_ms)

@@ -7,7 +7,6 @@ not give back is an error that names it.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -28,6 +27,7 @@ from penstock.memory import (
     register_managed,
     register_network,
 )
+from penstock.runtime._tmp_dirs import tmp_dirs
 from penstock.runtime.state import BackendContext, KeyedStateBackend, StateBackendFactory
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class JobMemory:
         self._backends = StateBackendFactory(conf, task_heap_bytes=task_heap, process_resources=self._process_resources)
         self._process = process
         self._gauges: list[Gauge] = [] if process is None else [register_network(process.ledger, self.network)]
-        self.tmp_dirs: Sequence[str] = _tmp_dirs(conf)
+        self.tmp_dirs: Sequence[str] = tmp_dirs(conf.get(StateBackendOptions.TMP_DIRS))
 
     def manager(self, slot: int) -> MemoryManager:
         """The managed memory of a slot."""
@@ -174,11 +174,6 @@ class JobMemory:
 
 def _weights(conf: Configuration) -> Mapping[str, int]:
     return {name: int(weight) for name, weight in conf.get(ManagedMemoryOptions.CONSUMER_WEIGHTS).items()}
-
-
-def _tmp_dirs(conf: Configuration) -> Sequence[str]:
-    configured = conf.get(StateBackendOptions.TMP_DIRS)
-    return [path for path in (configured or "").replace(":", ",").split(",") if path] or [tempfile.gettempdir()]
 
 
 def _shares(conf: Configuration, graph: JobGraph, batch: bool) -> dict[int, Mapping[str, ManagedShare]]:

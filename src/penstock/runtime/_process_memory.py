@@ -8,11 +8,10 @@ as a library (in a test, a notebook) has none of it: the process belongs to some
 from __future__ import annotations
 
 import gc
+import os
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
@@ -26,11 +25,8 @@ from penstock.memory import (
     Ledger,
     LedgerSnapshot,
     LocalPlan,
-    MemoryFailure,
     MemoryLog,
     OffHeapMeter,
-    ReportContext,
-    StateFigure,
     TaskManagerPlan,
     check_container,
     data_limit_bytes,
@@ -47,13 +43,13 @@ from penstock.memory import (
     register_off_heap,
     resident_memory,
     short_size,
-    write_oom_report,
 )
 from penstock.runtime._memory_use import heap_limit_bytes, memory_plan
 from penstock.runtime._scheduler import Runnable, Scheduler
+from penstock.runtime._tmp_dirs import system_tmp_dir
 
 if TYPE_CHECKING:
-    from penstock.memory import Gauge, HeapGuard
+    from penstock.memory import Gauge, HeapGuard, StateFigure
     from penstock.runtime._task import Task
 
 __all__ = ["ProcessMemory", "current_process", "in_runtime"]
@@ -89,7 +85,7 @@ class ProcessMemory:
         self._conf = conf
         self._log_path = log_path
         configured = report_directory or conf.get(RuntimeOptions.REPORT_DIRECTORY)
-        self.report_directory = configured or str(Path(tempfile.gettempdir()) / "penstock-reports")
+        self.report_directory = configured or os.path.join(system_tmp_dir(), "penstock-reports")
         self._data_limit: DataLimit | None = None
         self._heap_limit: int | None = None
         self.ledger = Ledger()
@@ -138,6 +134,8 @@ class ProcessMemory:
         self.guard = install_heap_guard(
             HeapLimits.of(limit) if limit is not None else None, report_directory=self.report_directory
         )
+        if limit is not None:
+            _prepare_reports()
         off_heap = None
         if plan.task_off_heap_bytes < UNLIMITED_BYTES:
             off_heap = plan.framework_off_heap_bytes + plan.task_off_heap_bytes
@@ -153,6 +151,7 @@ class ProcessMemory:
         self.garbage = GarbagePolicy.from_configuration(self._conf, self.guard.used, self.guard.trim)
         self._witness = CallWitness(self.guard)
         self.garbage.start()
+        gc.enable()  # the command line starts without it
 
     def _limit_in_container(self) -> int | None:
         """A plan without a heap limit, in a container: the heap is held to what the container leaves for it."""
@@ -249,6 +248,8 @@ class ProcessMemory:
 
     def report(self, error: BaseException, job: str, tasks: Sequence[Task]) -> None:
         """If a job failed for lack of memory: writes the report, while the tasks still hold what they held."""
+        from penstock.memory import MemoryFailure, ReportContext, write_oom_report
+
         failure = MemoryFailure.of(error)
         if failure is None:
             return
@@ -314,7 +315,14 @@ class ProcessMemory:
         return "\n\n".join(tables)
 
 
+def _prepare_reports() -> None:
+    """Imports what a report needs while there is memory for it."""
+    from penstock.memory import MemoryFailure, write_oom_report  # noqa: F401
+
+
 def _states_of(task: Task) -> Iterator[StateFigure]:
+    from penstock.memory import StateFigure
+
     if task.backend is None:
         return
     kind = type(task.backend).__name__.removesuffix("Backend").lower()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tracemalloc
 import types
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,14 +12,7 @@ from penstock import compat
 from penstock.conf import Configuration, RuntimeOptions
 from penstock.datastream._executor import set_base_configuration
 from penstock.errors import ConfigurationError, PenstockError
-from penstock.memory import (
-    EndCause,
-    ProcessLimits,
-    Supervisor,
-    TaskManagerPlan,
-    allocator_environment,
-    data_limit_bytes,
-)
+from penstock.memory import TaskManagerPlan
 from penstock.runtime._failure import format_user_traceback
 from penstock.runtime._memory_use import memory_plan
 from penstock.runtime._process_memory import ProcessMemory
@@ -64,6 +56,8 @@ def run_program(options: ProgramOptions) -> int:
     memory = ProcessMemory(options.configuration, log_path=options.memory_log, report_directory=options.report_dir)
     memory.start()
     if options.trace_memory:
+        import tracemalloc
+
         tracemalloc.start(8)
     try:
         return _run_main(options, code, memory)
@@ -83,6 +77,8 @@ def run_isolated(options: ProgramOptions, command: Sequence[str]) -> int:
     Returns:
         The child's exit code, 128 + the signal's number where a signal ended it.
     """
+    from penstock.memory import EndCause, ProcessLimits, Supervisor, allocator_environment, data_limit_bytes
+
     plan = memory_plan(options.configuration)
     total = plan.total_process_bytes if isinstance(plan, TaskManagerPlan) else None
     directory = options.report_dir or options.configuration.get(RuntimeOptions.REPORT_DIRECTORY)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import re
-import tempfile
 from collections.abc import Sequence
 from typing import BinaryIO
 
 from penstock.errors import ConfigurationError, JobError
 
-__all__ = ["DiskFullError", "SpillError", "open_temporary", "spill_failure", "tmp_dirs"]
+__all__ = ["DiskFullError", "SpillError", "open_temporary", "spill_failure", "system_tmp_dir", "tmp_dirs"]
 
 
 class SpillError(JobError):
@@ -22,6 +21,13 @@ class DiskFullError(SpillError):
     """A directory for temporary files is full."""
 
 
+def system_tmp_dir() -> str:
+    """What `tempfile.gettempdir` finds, without importing it: it takes longer than many a job needs to start."""
+    candidates = [*map(os.environ.get, ("TMPDIR", "TEMP", "TMP")), "/tmp", "/var/tmp"]
+    usable = (name for name in candidates if name and os.path.isdir(name) and os.access(name, os.W_OK | os.X_OK))
+    return os.path.abspath(next(usable, os.getcwd()))
+
+
 def tmp_dirs(configured: str | None) -> tuple[str, ...]:
     """The directories an option such as `io.tmp.dirs` names, split as Flink splits them; else the system's.
 
@@ -29,7 +35,7 @@ def tmp_dirs(configured: str | None) -> tuple[str, ...]:
         ConfigurationError: if one of them is no directory this process may write to.
     """
     names = [name.strip() for name in re.split(rf"[,|{re.escape(os.pathsep)}]", configured or "")]
-    found = tuple(name for name in names if name) or (tempfile.gettempdir(),)
+    found = tuple(name for name in names if name) or (system_tmp_dir(),)
     for name in found:
         try:
             os.makedirs(name, exist_ok=True)
@@ -48,6 +54,8 @@ def open_temporary(directories: Sequence[str], turn: int) -> tuple[BinaryIO, str
     Raises:
         SpillError: if no file can be made there.
     """
+    import tempfile
+
     directory = directories[turn % len(directories)]
     try:
         return tempfile.TemporaryFile(prefix="penstock-", dir=directory, buffering=0), directory

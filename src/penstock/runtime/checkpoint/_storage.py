@@ -12,10 +12,8 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import re
-import secrets
-import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -176,7 +174,7 @@ class CheckpointWriter:
 
 def _file_name(name: str) -> str:
     """A name no other attempt uses."""
-    return f"{re.sub(r'[^A-Za-z0-9._-]', '_', name)}-{secrets.token_hex(4)}"
+    return f"{re.sub(r'[^A-Za-z0-9._-]', '_', name)}-{os.urandom(4).hex()}"
 
 
 def _file_chunks(path: str) -> Iterator[bytes]:
@@ -249,6 +247,9 @@ class CheckpointStorage:
     @classmethod
     def temporary(cls, job_id: str) -> CheckpointStorage:
         """Storage in a directory of its own, deleted by `close`: where no directory is configured."""
+        import shutil
+        import tempfile
+
         directory = tempfile.mkdtemp(prefix="penstock-checkpoints-")
         return cls(directory, job_id, on_close=lambda: shutil.rmtree(directory, ignore_errors=True))
 
@@ -262,7 +263,7 @@ class CheckpointStorage:
 
     def begin_savepoint(self, directory: str, checkpoint_id: int) -> CheckpointWriter:
         """A writer for a savepoint under a directory of its own choice."""
-        name = f"savepoint-{self.job_id[:6]}-{secrets.token_hex(6)}"
+        name = f"savepoint-{self.job_id[:6]}-{os.urandom(6).hex()}"
         return self._writer(directory, name, checkpoint_id, "savepoint", None)
 
     def _writer(

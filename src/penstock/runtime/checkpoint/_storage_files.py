@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
-import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any, Final
@@ -99,7 +97,7 @@ class LocalFiles(FileStore):
     def create(self, path: str, chunks: Iterable[bytes]) -> WrittenFile:
         """Temporary name, fsync, rename."""
         target = self.full_path(path)
-        temporary = f"{os.path.dirname(target)}/.{os.path.basename(target)}.{secrets.token_hex(4)}.tmp"
+        temporary = f"{os.path.dirname(target)}/.{os.path.basename(target)}.{os.urandom(4).hex()}.tmp"
         size = checksum = 0
         try:
             os.makedirs(os.path.dirname(target), exist_ok=True)
@@ -157,6 +155,8 @@ class LocalFiles(FileStore):
 
     def remove_directory(self, path: str) -> None:
         """A recursive deletion."""
+        import shutil
+
         shutil.rmtree(self.full_path(path), ignore_errors=True)
 
 
@@ -196,7 +196,7 @@ class FsspecFiles(FileStore):
         """An upload, or a file that is moved to its name."""
         target = self._path(path)
         parent, _, name = target.rpartition("/")
-        written = target if self._uploads_are_atomic else f"{parent}/.{name}.{secrets.token_hex(4)}.tmp"
+        written = target if self._uploads_are_atomic else f"{parent}/.{name}.{os.urandom(4).hex()}.tmp"
         try:
             if not self._uploads_are_atomic:
                 self._filesystem.makedirs(parent, exist_ok=True)

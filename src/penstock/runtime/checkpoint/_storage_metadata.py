@@ -15,7 +15,6 @@ A file that ends early, has bytes after the CRC or another CRC is refused.
 from __future__ import annotations
 
 import io
-import json
 import pickle
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
@@ -133,6 +132,8 @@ def pickled_with_handles(metadata: Any) -> tuple[bytes, list[FileHandle]]:
 
 def encode(header: CheckpointHeader, payload: bytes) -> bytes:
     """The bytes of a `_metadata` file."""
+    import json
+
     text = json.dumps(asdict(header), sort_keys=True, separators=(",", ":")).encode()
     body = b"".join((MAGIC, len(text).to_bytes(4, "big"), text, len(payload).to_bytes(8, "big"), payload))
     return body + crc32(body).to_bytes(4, "big")
@@ -157,6 +158,8 @@ def decode(data: bytes, path: str) -> tuple[CheckpointHeader, bytes]:
         raise CorruptCheckpointError(
             f"{path} is damaged or incomplete: its checksum does not match its {len(data)} bytes. It cannot be used."
         )
+    import json
+
     position = len(MAGIC)
     end = position + 4 + int.from_bytes(data[position : position + 4], "big")
     fields = json.loads(data[position + 4 : end])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.errors import ConfigurationError
@@ -46,6 +45,8 @@ def state_backend_type(configuration: Configuration) -> str:
     configured = configuration.get(ManagedMemoryOptions.STATE_BACKEND)
     found = _NAMES.get(configured.lower())
     if found is None:
+        import difflib
+
         near = difflib.get_close_matches(configured.lower(), ["hashmap", "rocksdb", "auto"], 1)
         hint = f" Did you mean '{near[0]}'?" if near else ""
         raise ConfigurationError(

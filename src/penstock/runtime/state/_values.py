@@ -6,10 +6,8 @@ import copy
 import datetime
 import decimal
 import enum
-import fractions
 import pickle
 import sys
-import uuid
 from collections.abc import Iterable
 from itertools import chain, islice
 from typing import Any, Final
@@ -26,8 +24,6 @@ ATOMS: Final = frozenset(
         complex,
         type(None),
         decimal.Decimal,
-        fractions.Fraction,
-        uuid.UUID,
         datetime.date,
         datetime.datetime,
         datetime.time,
@@ -36,7 +32,8 @@ ATOMS: Final = frozenset(
 )
 """Types whose values cannot be changed in place."""
 
-_ATOMS_AND_TUPLES: Final = ATOMS | {tuple}
+# Atoms too, by name: their modules are slow to import, and a program that has such values has imported them.
+_NAMED_ATOMS: Final = {("uuid", "UUID"), ("fractions", "Fraction")}
 _SAMPLED_ELEMENTS: Final = 16
 _DEPTH_MAX: Final = 6
 
@@ -48,18 +45,26 @@ def is_immutable(value: Any) -> bool:
         return True
     if kind is tuple or kind is frozenset:
         return all(map(is_immutable, value))
-    return isinstance(value, enum.Enum)
+    return isinstance(value, enum.Enum) or _is_atom(kind)
 
 
 def are_immutable(values: list[Any]) -> bool:
     """Whether all values are atoms or tuples of atoms; by their types alone, about 20 ns a value."""
     kinds = set(map(type, values))
-    if kinds <= ATOMS:
-        return True
-    if not kinds <= _ATOMS_AND_TUPLES:
+    if tuple not in kinds:
+        return _are_atoms(kinds)
+    if not _are_atoms(kinds - {tuple}):
         return False
-    tuples = values if kinds == {tuple} else [value for value in values if type(value) is tuple]
-    return set(map(type, chain.from_iterable(tuples))) <= ATOMS
+    tuples = values if len(kinds) == 1 else [value for value in values if type(value) is tuple]
+    return _are_atoms(set(map(type, chain.from_iterable(tuples))))
+
+
+def _are_atoms(kinds: set[type]) -> bool:
+    return kinds <= ATOMS or all(map(_is_atom, kinds))
+
+
+def _is_atom(kind: type) -> bool:
+    return kind in ATOMS or (kind.__module__, kind.__qualname__) in _NAMED_ATOMS
 
 
 def copied_value(value: Any) -> Any:
