@@ -162,8 +162,9 @@ class RocksDBOptions:
     USE_BLOOM_FILTER = ConfigOption(
         "state.backend.rocksdb.use-bloom-filter",
         BOOLEAN,
-        False,
-        "Whether files have a Bloom filter, which makes looking up keys that are absent cheap.",
+        True,
+        "Whether files have a Bloom filter, which makes looking up keys that are absent cheap. Flink's default is "
+        "false; here each batch looks its keys up before it writes them, so that new keys would be slow without one.",
     )
     BLOOM_FILTER_BITS_PER_KEY = ConfigOption(
         "state.backend.rocksdb.bloom-filter.bits-per-key", DOUBLE, 10.0, "Bits of a Bloom filter for each key."

@@ -187,6 +187,9 @@ def test_many_groups_at_once() -> None:
     keys = [f"k{number}" for number in range(1000)]
     assert groups.of_all(keys) == [key_group_of(key, 128) for key in keys] == groups.of_all(keys)
     assert groups.of("k1") == key_group_of("k1", 128)
+    mixed: list[Any] = ["a", 1, True, 2.0, 2, b"a", (1, 2.0), None]
+    for some in (keys, [1, 2, 3], [b"a"], mixed, []):
+        assert groups.of_encoded(some, list(map(encode_key, some))) == [key_group_of(key, 128) for key in some]
     split = groups.split(keys)
     assert sorted(key for part in split.values() for key in part) == sorted(keys)
     assert groups.table(4) == [subtask_for(group, 128, 4) for group in range(128)]

@@ -29,6 +29,8 @@ _DEFAULT_LOWER_BOUND: Final = 1 << 7
 _GOLDEN: Final = 0x9E3779B97F4A7C15  # 2**64 over the golden ratio: spreads CRC's linear bits over the upper half
 _MASK: Final = (1 << 64) - 1
 _CACHED_KEYS_MAX: Final = 1 << 16
+_ENCODED_AS_COMPARED: Final = frozenset({str, int, bytes})
+"""Types whose values share a dict entry only with what has the same bytes, or with a number of another type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,13 @@ class KeyGroups:
             add = self._add
             return [add(key) if group is None else group for key, group in zip(keys, groups, strict=True)]
         return groups  # type: ignore[return-value]  # no None is left
+
+    def of_encoded(self, keys: Sequence[Any], encoded: Sequence[bytes]) -> list[int]:
+        """The same where the encodings of the keys are known: strings and ints are not looked up, nor encoded again."""
+        if not _ENCODED_AS_COMPARED.issuperset(map(type, keys)):
+            return self.of_all(keys)
+        most = self.max_parallelism
+        return [((crc32(data) * _GOLDEN & _MASK) >> 32) % most for data in encoded]
 
     def _add(self, key: Any) -> int:
         if len(self._cache) >= _CACHED_KEYS_MAX:

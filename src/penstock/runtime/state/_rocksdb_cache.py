@@ -11,7 +11,7 @@ touched before its turn is written first. Until the checkpoint's files exist not
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -130,6 +130,12 @@ class CachedTable(StateTable):
 
     def _row_key(self, partition: Partition, key: Key) -> bytes:
         return self.head(self._backend.key_groups.of(key)) + partition.encoded + encode_key(key)
+
+    def _row_keys(self, partition: Partition, keys: Sequence[Key]) -> list[bytes]:
+        encoded = list(map(encode_key, keys))
+        groups = self._backend.key_groups.of_encoded(keys, encoded)
+        heads = {group: self.head(group) + partition.encoded for group in set(groups)}
+        return [heads[group] + key for group, key in zip(groups, encoded, strict=True)]
 
     def may_have_rows(self, namespace: Namespace) -> bool:
         """Whether the store may hold anything of a namespace: False saves the look-up."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from penstock.runtime.state._backend import Key, Namespace, ValueTable
 from penstock.runtime.state._codecs import stamp_of
-from penstock.runtime.state._keys import decode_key, encode_key, freeze_key
+from penstock.runtime.state._keys import decode_key, freeze_key
 from penstock.runtime.state._rocksdb_cache import CachedTable, Partition
 
 __all__ = ["RocksDBValueTable"]
@@ -43,8 +43,7 @@ class RocksDBValueTable(CachedTable, ValueTable):
             absent |= missing
             return
         wanted = list(missing)
-        heads, encoded = self._backend.key_groups.of_all(wanted), partition.encoded
-        rows = [self.head(group) + encoded + encode_key(key) for group, key in zip(heads, wanted, strict=True)]
+        rows = self._row_keys(partition, wanted)
         order = sorted(range(len(rows)), key=rows.__getitem__)
         decode = self.codec.decode
         for index, value in zip(order, self._backend.store.get_many([rows[i] for i in order]), strict=True):
@@ -163,10 +162,9 @@ class RocksDBValueTable(CachedTable, ValueTable):
 
     def _write(self, partition: Partition, keys: list[Key]) -> None:
         store, entries, encode = self._backend.store, partition.entries, self.codec.encode
-        encoded, namespace, new = partition.encoded, partition.namespace, partition.new
+        namespace, new = partition.namespace, partition.new
         size = added = 0
-        for group, key in zip(self._backend.key_groups.of_all(keys), keys, strict=True):
-            row_key = self.head(group) + encoded + encode_key(key)
+        for key, row_key in zip(keys, self._row_keys(partition, keys), strict=True):
             if key in entries:
                 value = encode(entries[key])
                 store.put(row_key, value)
