@@ -1,9 +1,9 @@
 """Session windows with the default trigger, a batch at a time.
 
-A key's sessions are one value of its state: a list of [start, end, contents] in the order of time, `end` being the time
-of an element plus its gap. Most elements fall into the last session and only move its end. A timer is not moved
-along: when it fires and the session has grown meanwhile, it is set anew for the session's end. So a timer costs a
-session's life, not each element.
+A key's sessions are one value of its state: a list of [start, end, contents, due] in the order of time, `end` being the
+time of an element plus its gap, `due` that of the timer that looks after the session next. Most elements fall into the
+last session and only move its end. A timer is not moved along: when it fires and the session has grown meanwhile, it is
+set anew for the session's end. So a timer costs a session's life, not each element.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SESSIONS = "window-sessions"
 """The name of the state that holds the sessions."""
 
 Session = list[Any]
-"""[start, end, contents]"""
+"""[start, end, contents, due]"""
 
 
 class SessionWindowOperator(Operator):
@@ -120,30 +120,49 @@ class SessionWindowOperator(Operator):
         if timestamp == MIN_LONG_VALUE:
             raise NoTimestampError
         sessions = self._entries.get(key) or []
+        if not sessions or timestamp > sessions[-1][1]:
+            return self._begin(value, timestamp, key, end, sessions)
         joined = [session for session in sessions if session[0] <= end and timestamp <= session[1]]
         if not joined:
             if end - 1 + self._lateness <= self._watermark:
-                self._drop(value, timestamp)
-                return
-            joined.append([timestamp, end, None if self._aggregation else []])
+                return self._drop(value, timestamp)
+            joined.append([timestamp, end, None if self._aggregation else [], MAX_LONG_VALUE])
         session = self._join(joined, timestamp, end)
         session[2] = self._with(session[2], value)
         kept = [other for other in sessions if other[0] > session[1] or other[1] < session[0]]
         self._entries[key] = sorted([*kept, session], key=_start)
-        self._backend.current_key = key
-        if session[1] - 1 <= self._watermark:
-            self._results.extend(self._fire(session))
-            self._register_end(session)
+        self._settle(session, key)
+
+    def _begin(self, value: Any, timestamp: int, key: Any, end: int, sessions: list[Session]) -> None:
+        """An element after all of its key's sessions, or the first of its key."""
+        if end - 1 + self._lateness <= self._watermark:
+            return self._drop(value, timestamp)
+        session = [timestamp, end, self._with(None if self._aggregation else [], value), MAX_LONG_VALUE]
+        if sessions:
+            sessions.append(session)
         else:
-            self._register(session[1] - 1)
+            self._entries[key] = [session]
+        self._settle(session, key)
+
+    def _settle(self, session: Session, key: Any) -> None:
+        """After an element: fires a session that the watermark has passed already; sees to the timer of any other."""
+        self._backend.current_key = key
+        latest = session[1] - 1
+        if latest <= self._watermark:
+            self._results.extend(self._fire(session))
+            self._await_end(session)
+        elif latest < session[3]:
+            session[3] = latest
+            self._register(latest)
 
     def _join(self, joined: list[Session], timestamp: int, end: int) -> Session:
         """One session of several and of an element's time; contents are merged from the earliest on."""
-        start, latest, contents = joined[0]
+        start, latest, contents, due = joined[0]
         for session in joined[1:]:
             latest = max(latest, session[1])
             contents = self._merged(contents, session[2])
-        return [min(start, timestamp), max(latest, end), contents]
+            due = min(due, session[3])
+        return [min(start, timestamp), max(latest, end), contents, due]
 
     def _merged(self, left: Any, right: Any) -> Any:
         if self._aggregation is None:
@@ -171,8 +190,9 @@ class SessionWindowOperator(Operator):
         end: int = session[1]
         return min(end - 1 + self._lateness, MAX_LONG_VALUE)
 
-    def _register_end(self, session: Session) -> None:
-        over_at = self._over_at(session)
+    def _await_end(self, session: Session) -> None:
+        """A timer for the end of a session that has fired."""
+        session[3] = over_at = self._over_at(session)
         if over_at < MAX_LONG_VALUE:  # else it is never over
             self._register(over_at)
 
@@ -181,29 +201,29 @@ class SessionWindowOperator(Operator):
         sessions = self._table.get(key)
         if sessions is None:
             return
-        kept = []
-        for session in sessions:
-            latest, over_at = session[1] - 1, self._over_at(session)
+        # Without lateness sessions come due in their order, and those before have gone.
+        due = sessions if self._lateness else sessions[:1]
+        for session in [session for session in due if session[3] <= timestamp]:
+            latest = session[1] - 1
             if latest > timestamp:
+                session[3] = latest
                 self._register(latest)
-            elif latest == timestamp:
-                yield from self._fire(session)
-            if over_at <= timestamp:
-                self._clear(session)
                 continue
-            kept.append(session)
             if latest == timestamp:
-                self._register_end(session)
-        if len(kept) == len(sessions):
-            return
-        if kept:
-            self._table.put(key, kept)
+                yield from self._fire(session)
+            if self._over_at(session) <= timestamp:
+                self._clear(session)
+                sessions.remove(session)
+            else:
+                self._await_end(session)
+        if sessions:
+            self._table.put(key, sessions)
         else:
             self._table.remove(key)
 
     def _fire(self, session: Session) -> Iterable[Timed]:
         """The results of a session of the current key."""
-        start, end, contents = session
+        start, end, contents, _ = session
         if self._aggregation is None:
             contents = contents[:]
         elif self._aggregation.result is not None and contents is not None:

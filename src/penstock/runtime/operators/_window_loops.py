@@ -75,7 +75,7 @@ class Assignment(Enum):
                     ABSORB
     """
 
-    # Sessions with a gap of `size` ms. `sessions_of(key)`: a key's sessions in order, each [start, end, contents].
+    # Sessions with a gap of `size` ms. `sessions_of(key)`: a key's sessions in order, each [start, end, contents, …].
     # The loop handles the element that falls into, or goes on with, the last session that did not fire yet.
     SESSION = """
         def run(values, timestamps, keys, sessions_of, fired_until, special):
