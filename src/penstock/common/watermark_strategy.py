@@ -72,6 +72,9 @@ class WatermarkStrategy:
     ) -> WatermarkStrategy:
         """A new strategy whose sources wait when they are further ahead of their group than the drift allows.
 
+        Holds for strategies passed to `from_source`, in one process or several (Flink's FLIP-182). A source of the
+        group that has no watermark yet, is not idle and not at its end makes all others wait.
+
         Args:
             watermark_group: sources of one group wait for each other.
             max_allowed_watermark_drift: how far ahead one may run.

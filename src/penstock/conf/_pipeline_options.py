@@ -32,6 +32,13 @@ class PipelineOptions:
     )
     FORCE_KRYO = ConfigOption("pipeline.force-kryo", BOOLEAN, False, "Whether Java uses Kryo for POJOs; no effect.")
     FORCE_AVRO = ConfigOption("pipeline.force-avro", BOOLEAN, False, "Whether Java uses Avro for POJOs; no effect.")
+    ALLOW_UNALIGNED_SOURCE_SPLITS = ConfigOption(
+        "pipeline.watermark-alignment.allow-unaligned-source-splits",
+        BOOLEAN,
+        False,
+        "Whether a source may take part in watermark alignment although single splits of a reader cannot be held "
+        "back. Penstock aligns readers, not the splits of one, whatever is set.",
+    )
     AUTO_GENERATE_UIDS = ConfigOption(
         "pipeline.auto-generate-uids",
         BOOLEAN,

@@ -6,6 +6,7 @@ it, where there is exactly one, is what `name`, `uid`, `set_parallelism` and the
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn, overload
 
@@ -129,7 +130,16 @@ class DataStream(OperatorSettings):
         return self._transform("PROCESS", ProcessSpec(UserFunction(func)), declared_type(output_type))
 
     def assign_timestamps_and_watermarks(self, watermark_strategy: WatermarkStrategy) -> DataStream:
-        """Gives elements event times and lets event time advance; replaces earlier ones."""
+        """Gives elements event times and lets event time advance; replaces earlier ones.
+
+        Alignment concerns sources only, as in Flink: a strategy that has one belongs to `from_source`.
+        """
+        if getattr(watermark_strategy, "alignment", None) is not None:
+            warnings.warn(
+                "with_watermark_alignment() has no effect in assign_timestamps_and_watermarks(): only sources can wait. "
+                "Pass the strategy to from_source().",
+                stacklevel=2,
+            )
         spec = TimestampsSpec(UserFunction(watermark_strategy))
         return self._transform("Timestamps/Watermarks", spec, self._type)
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from penstock.conf import Configuration, ExecutionOptions
 from penstock.graph import ExecutionGraph, ExecutionVertex, JobGraph
 from penstock.memory import LocalPlan, TaskManagerPlan
+from penstock.runtime._alignment import AlignmentPort, WatermarkAlignment
 from penstock.runtime._checkpoints import CheckpointCoordinator, TaskPort
 from penstock.runtime._deployment import Deployment, DeploymentSettings
 from penstock.runtime._elements import Barrier
@@ -92,7 +93,9 @@ class InProcessAttempt:
     ) -> None:
         self._agent = SnapshotAgent(coordinator, facts.background, scheduler.submit)
         self._memory = JobMemory(facts.conf, facts.plan, facts.graph, batch=facts.batch_mode, process=current_process())
-        settings = deployment_settings(facts, scheduler, self._agent, self._memory)
+        alignment = WatermarkAlignment(facts.graph, lambda group, lowest: port.announced(group, lowest))
+        port = AlignmentPort(alignment.report)
+        settings = deployment_settings(facts, scheduler, self._agent, self._memory, port)
         settings.stage = lambda node_id, index: collectors[node_id].stage(index)
         try:
             self._deployment = Deployment(ExecutionGraph.of(facts.graph, number), settings)
@@ -147,7 +150,7 @@ class InProcessAttempt:
 
 
 def deployment_settings(
-    facts: JobFacts, scheduler: Scheduler, agent: SnapshotAgent, memory: JobMemory
+    facts: JobFacts, scheduler: Scheduler, agent: SnapshotAgent, memory: JobMemory, alignment: AlignmentPort
 ) -> DeploymentSettings:
     """How tasks are deployed on a scheduler of any process of the job."""
     conf = facts.conf
@@ -170,6 +173,7 @@ def deployment_settings(
         take_splits=facts.take_splits,
         wake=scheduler.wake,
         ready=scheduler.ready,
+        alignment=alignment,
         batch_mode=facts.batch_mode,
         job_parameters=conf.get(ExecutionOptions.GLOBAL_JOB_PARAMETERS),
         seed=conf.get(ExecutionOptions.SCHEDULER_SEED),

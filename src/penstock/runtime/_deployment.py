@@ -32,6 +32,7 @@ from penstock.datastream.connectors.base import ReaderContext, SourceReader, Wri
 from penstock.datastream.functions import Function
 from penstock.errors import InvariantError
 from penstock.graph import ChainedOperator, ExecutionGraph, ExecutionVertex, JobEdge, JobVertex
+from penstock.runtime._alignment import AlignedReader, AlignmentPort
 from penstock.runtime._chain import ChainNode
 from penstock.runtime._channels import Channel, InputGate, connections
 from penstock.runtime._failure import UserFunctionError
@@ -99,6 +100,7 @@ class DeploymentSettings:
         outgoing: creates the channel to a subtask of another worker: (its worker, channel number, input index).
         incoming: creates the channel from a subtask of another worker, likewise.
         open_gate: the network memory of a partition: (owner, channels).
+        alignment: where source readers learn how far their group is.
         print_lock: held while lines are printed, so that processes do not mix theirs.
     """
 
@@ -110,6 +112,7 @@ class DeploymentSettings:
     open_gate: Callable[[str, int], CreditGate]
     wake: Callable[[Task], None]
     ready: Callable[[Task], None]
+    alignment: AlignmentPort
     batch_mode: bool = False
     job_parameters: dict[str, str] = field(default_factory=dict)
     credits: int = 10
@@ -313,9 +316,10 @@ class _TaskBuilder:
         if isinstance(spec, (MapSpec, FlatMapSpec, FilterSpec, ReduceSpec)):
             self._inline(node, spec, backend, recovery)
         elif isinstance(spec, TimestampsSpec):
-            node.watermarks = _watermark_generator(self._load(spec.strategy, node.name))
+            node.watermarks = WatermarkGenerator.of(self._load(spec.strategy, node.name))
         elif isinstance(spec, SourceSpec):
-            node.watermarks = _watermark_generator(spec.watermark_strategy)
+            if spec.watermark_strategy is not None:
+                node.watermarks = WatermarkGenerator.of(spec.watermark_strategy)
         elif isinstance(spec, (PrintSpec, SinkSpec, CollectSpec)):
             node.outputs.append((None, self._terminal(operator, spec, recovery)))
         else:
@@ -462,7 +466,12 @@ class _TaskBuilder:
         else:
             splits = self._settings.take_splits(node.id)
         own = spec.source.deal_out(splits, self._facts.parallelism)[self._facts.subtask_index]
-        return spec.source.create_reader(own, context)
+        reader = spec.source.create_reader(own, context)
+        alignment = getattr(spec.watermark_strategy, "alignment", None)
+        if alignment is None or node.watermarks is None or self._settings.batch_mode:
+            return reader
+        member = (node.id, self._facts.subtask_index)
+        return AlignedReader(reader, node.watermarks, alignment, member, self._settings.alignment, context)
 
     def _gate(self) -> InputGate:
         channels = self._deployment.channels_to(self._vertex.vertex.id, self._vertex.subtask_index)
@@ -483,13 +492,3 @@ def _named(call: Callable[[], None], operator: str, subtask: str) -> Callable[[]
             raise UserFunctionError.of(operator, subtask, None, error) from None
 
     return named
-
-
-def _watermark_generator(strategy: Any) -> WatermarkGenerator | None:
-    """The generator of a `WatermarkStrategy`, None where there is nothing to do."""
-    if strategy is None:
-        return None
-    assigner = strategy.timestamp_assigner
-    bound = strategy.max_out_of_orderness_ms if strategy.kind.name == "BOUNDED_OUT_OF_ORDERNESS" else None
-    assign = None if assigner is None else assigner.extract_timestamp
-    return WatermarkGenerator(assign, bound, strategy.idle_timeout_ms)

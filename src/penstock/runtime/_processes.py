@@ -20,6 +20,7 @@ from penstock.datastream._executor import Pipeline
 from penstock.errors import InvariantError, JobError
 from penstock.graph import execution_plan
 from penstock.memory import LedgerSnapshot
+from penstock.runtime._alignment import Member, WatermarkAlignment
 from penstock.runtime._attempt import JobFacts
 from penstock.runtime._checkpoints import CheckpointCoordinator, TaskPort
 from penstock.runtime._elements import Barrier
@@ -107,6 +108,7 @@ class ProcessesAttempt:
         self._coordinator = coordinator
         self._collectors = collectors
         self._print_lock = PrintLock()
+        self._alignment = WatermarkAlignment(facts.graph, self._announce)
         count = max(vertex.parallelism for vertex in facts.graph.vertices.values())
         self._workers = self._fork(facts, number, count)
         self._ports = {
@@ -214,6 +216,14 @@ class ProcessesAttempt:
 
     def _on_stopped(self, worker: _Worker, key: TaskKey) -> None:
         self._coordinator.task_stopped(key)
+
+    def _on_aligned(self, worker: _Worker, group: str, member: Member, watermark: int) -> None:
+        self._alignment.report(group, member, watermark)
+
+    def _announce(self, group: str, lowest: int) -> None:
+        for worker in self._workers:
+            if not worker.done:
+                worker.control.control(("alignment", group, lowest))
 
     def _on_memory(self, worker: _Worker, snapshot: LedgerSnapshot) -> None:
         process = current_process()

@@ -23,6 +23,7 @@ from typing import Any, NoReturn
 from penstock.conf import ExecutionOptions
 from penstock.errors import InvariantError, JobError, PenstockError
 from penstock.graph import ExecutionGraph
+from penstock.runtime._alignment import AlignmentPort
 from penstock.runtime._attempt import METERS_EVERY_MS, JobFacts, deployment_settings
 from penstock.runtime._channels import Channel
 from penstock.runtime._deployment import Deployment
@@ -148,7 +149,10 @@ class WorkerProcess:
         self._stages: dict[tuple[int, int], _RemoteStage] = {}
         self._agent = SnapshotAgent(_ControlPort(self._control), facts.background, self._scheduler.submit)
         self._memory = JobMemory(facts.conf, facts.plan, facts.graph, batch=facts.batch_mode, process=current_process())
-        settings = deployment_settings(facts, self._scheduler, self._agent, self._memory)
+        self._alignment = AlignmentPort(
+            lambda group, member, watermark: self._control.control(("aligned", group, member, watermark))
+        )
+        settings = deployment_settings(facts, self._scheduler, self._agent, self._memory, self._alignment)
         settings.worker = index
         settings.worker_of = lambda subtask_index: subtask_index % self._workers
         settings.outgoing, settings.incoming = self._open_outgoing, self._open_incoming
@@ -235,6 +239,9 @@ class WorkerProcess:
         self._agent.forget(checkpoint_id, aborted=True)
         for task in self._running():
             task.cancel_barrier(checkpoint_id)
+
+    def _on_alignment(self, group: str, lowest: int) -> None:
+        self._alignment.announced(group, lowest)
 
     def _on_taken(self, node_id: int, subtask_index: int, count: int) -> None:
         self._stages[node_id, subtask_index].unread -= count
