@@ -197,7 +197,7 @@ class CheckpointCoordinator:
         except Exception as error:
             request.done.set_exception(error)
             return
-        self._trigger(Barrier(self.next_id, True, request.stop, writer), request)
+        self._trigger(Barrier(self.next_id, True, request.stop, writer, self.completed), request)
 
     def _take_checkpoint(self) -> bool:
         if not self._may_trigger():
@@ -209,7 +209,7 @@ class CheckpointCoordinator:
             self.triggered += 1
             self._count_failure(self.next_id - 1, str(error))
         else:
-            self._trigger(Barrier(self.next_id, writer=writer), None)
+            self._trigger(Barrier(self.next_id, writer=writer, confirmed_id=self.completed), None)
         return True
 
     def _running(self) -> dict[TaskKey, TaskPort]:

@@ -64,12 +64,15 @@ class Barrier:
         is_savepoint: whether the snapshot is a savepoint.
         stop: stop-with-savepoint: sources end after this barrier.
         writer: where the state goes; picklable, so that it travels with the barrier.
+        confirmed_id: the newest complete checkpoint when this one was triggered, 0 for none. A task may hear of that
+            only later, and must not build on an older one, whose files may be gone by now.
     """
 
     checkpoint_id: int
     is_savepoint: bool = False
     stop: bool = False
     writer: Any = field(default=None, compare=False)
+    confirmed_id: int = 0
 
     @property
     def is_recovery_point(self) -> bool:
@@ -82,7 +85,14 @@ class Barrier:
 
 @dataclass(frozen=True, slots=True)
 class EndOfData:
-    """Nothing follows on this channel."""
+    """Nothing follows on this channel.
+
+    Attributes:
+        stopped: whether its sender stopped behind a savepoint, rather than at the end of its input. Who receives it
+            can tell by nothing else: word of a savepoint that failed may arrive later than this.
+    """
+
+    stopped: bool = False
 
 
 END_OF_DATA = EndOfData()

@@ -75,6 +75,7 @@ class SnapshotAgent:
         if task.backend is None:
             self._port.acknowledge(checkpoint_id, task_key(task), states)
             return
+        task.backend.checkpoint_completed(barrier.confirmed_id)
         snapshot = task.backend.snapshot(checkpoint_id, barrier.writer, canonical=barrier.is_savepoint)
         self._under_way.setdefault(checkpoint_id, []).append(snapshot)
         task.active_snapshots.append(_Slices(snapshot, lambda: self._finish(checkpoint_id, task, states, snapshot)))

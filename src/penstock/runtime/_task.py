@@ -168,7 +168,6 @@ class Task:
             yield from self._run_grouped(self._grouped)
         else:
             yield from self._run_inputs()
-        self.stopped_by_savepoint = self._stops_at is not None
         if not self.stopped_by_savepoint:
             yield from self._finish_operators()
         yield from self.chain.flush(force=True)
@@ -178,7 +177,7 @@ class Task:
         if self._settings.on_finished is not None:
             self._settings.on_finished(self)
         for output in self.outputs:
-            output.emit(END_OF_DATA)
+            output.emit(EndOfData(stopped=True) if self.stopped_by_savepoint else END_OF_DATA)
         self._close_functions()
 
     def _open(self) -> None:
@@ -315,6 +314,7 @@ class Task:
             yield from self._checkpoint(element)
         elif isinstance(element, EndOfData):
             assert self.gate is not None
+            self.stopped_by_savepoint = self.stopped_by_savepoint or element.stopped
             released = self.gate.after_end()
             if released is not None:
                 yield from self._event(released)
