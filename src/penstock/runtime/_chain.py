@@ -30,7 +30,7 @@ from penstock.runtime._failure import CHAIN_FILE_PREFIX
 from penstock.runtime._outputs import BATCH_LIMIT, Output
 from penstock.runtime._record_types import KeyType
 from penstock.runtime._watermarks import WatermarkGenerator
-from penstock.runtime.operators.base import NO_TIMESTAMP, Operator
+from penstock.runtime.operators.base import NO_TIMESTAMP, InContext, Operator
 from penstock.runtime.state import PLAIN_KEY_TYPES, freeze_key
 from penstock.runtime.state._values import ATOMS, copied_value
 
@@ -299,12 +299,20 @@ class _EntryWriter:
     def _operator(self, node: ChainNode, value: str, stamp: str | None, input_index: int, depth: int) -> None:
         operator = node.operator
         assert operator is not None, node.name
-        process = operator.process if input_index == 0 else operator.process2
+        role, process = ("process", operator.process) if input_index == 0 else ("process2", operator.process2)
         results, result = self._variable("r"), self._variable("v")
         after: str | None
-        name = self._bind("process" if input_index == 0 else "process2", process, node.id)
         where = (node.name, value)
-        self._line(depth, f"{results} = {name}({value}, {stamp or NO_TIMESTAMP})", where)
+        if isinstance(process, InContext):
+            call, context = (
+                self._bind(f"{role}_call", process.function, node.id),
+                self._bind("ctx", process.context, node.id),
+            )
+            self._line(depth, f"{context}.record_timestamp = {stamp or NO_TIMESTAMP}")
+            self._line(depth, f"{results} = {call}({value}, {context})", where)
+        else:
+            name = self._bind(role, process, node.id)
+            self._line(depth, f"{results} = {name}({value}, {stamp or NO_TIMESTAMP})", where)
         self._line(depth, f"if {results} is not None:")
         if operator.emits_timestamps:
             after = self._variable("t")

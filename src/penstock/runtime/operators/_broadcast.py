@@ -21,7 +21,8 @@ from penstock.runtime.operators._contexts import (
     KeyedBroadcastReadOnlyContext,
 )
 from penstock.runtime.operators._function import Process, keyed_backend
-from penstock.runtime.operators._process import TimedFunctionOperator, UntimedFunctionOperator, with_context
+from penstock.runtime.operators._process import TimedFunctionOperator, UntimedFunctionOperator
+from penstock.runtime.operators.base import InContext
 from penstock.runtime.state import freeze_key, thaw_key
 
 if TYPE_CHECKING:
@@ -228,8 +229,8 @@ class BroadcastProcessOperator(UntimedFunctionOperator):
         reading, writing = BroadcastReadOnlyContext(access), BroadcastContext(access)
         reading.states = writing.states = self._states
         self._handle_with(
-            with_context(function.process_element, reading),
-            with_context(function.process_broadcast_element, writing),
+            InContext(function.process_element, reading),
+            InContext(function.process_broadcast_element, writing),
         )
 
     def snapshot(self) -> Any:
@@ -261,7 +262,7 @@ class KeyedBroadcastProcessOperator(TimedFunctionOperator):
         reading.states = writing.states = self._states
         self._timer_context = reading
         self._handle_with(
-            with_context(function.process_element, reading),
+            InContext(function.process_element, reading),
             _without_key(function.process_broadcast_element, writing, backend),
         )
 

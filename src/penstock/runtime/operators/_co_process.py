@@ -7,8 +7,8 @@ from typing import Any
 
 from penstock.runtime.operators._contexts import KeyedContext, UnkeyedContext
 from penstock.runtime.operators._function import FunctionOperator, Process, keyed_backend
-from penstock.runtime.operators._process import TimedFunctionOperator, UntimedFunctionOperator, with_context
-from penstock.runtime.operators.base import OperatorContext
+from penstock.runtime.operators._process import TimedFunctionOperator, UntimedFunctionOperator
+from penstock.runtime.operators.base import InContext, OperatorContext
 
 __all__ = ["CoFlatMapOperator", "CoMapOperator", "CoProcessOperator", "KeyedCoProcessOperator"]
 
@@ -51,7 +51,7 @@ class CoProcessOperator(UntimedFunctionOperator):
 
     def _prepare(self, function: Any, context: OperatorContext) -> None:
         ctx = UnkeyedContext(self._timer_access(context))
-        self._handle_with(with_context(function.process_element1, ctx), with_context(function.process_element2, ctx))
+        self._handle_with(InContext(function.process_element1, ctx), InContext(function.process_element2, ctx))
 
 
 class KeyedCoProcessOperator(TimedFunctionOperator):
@@ -59,4 +59,4 @@ class KeyedCoProcessOperator(TimedFunctionOperator):
 
     def _prepare(self, function: Any, context: OperatorContext) -> None:
         self._timer_context = ctx = KeyedContext(self._timer_access(context), keyed_backend(context))
-        self._handle_with(with_context(function.process_element1, ctx), with_context(function.process_element2, ctx))
+        self._handle_with(InContext(function.process_element1, ctx), InContext(function.process_element2, ctx))

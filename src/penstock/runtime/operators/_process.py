@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.datastream.time_domain import TimeDomain
 from penstock.runtime.operators._contexts import (
-    FunctionContext,
     KeyedContext,
     KeyedFunctionContext,
     KeyedTimerAccess,
     UnkeyedContext,
     UnkeyedTimerAccess,
 )
-from penstock.runtime.operators._function import FunctionOperator, Process, keyed_backend
-from penstock.runtime.operators.base import OperatorContext, Timed
+from penstock.runtime.operators._function import FunctionOperator, keyed_backend
+from penstock.runtime.operators.base import InContext, OperatorContext, Timed
 
 if TYPE_CHECKING:
     from penstock.datastream._transformations import UserFunction
@@ -27,21 +26,10 @@ __all__ = [
     "ProcessOperator",
     "TimedFunctionOperator",
     "UntimedFunctionOperator",
-    "with_context",
 ]
 
 TIMER_SERVICE = "user-timers"
 """The name of the service that holds what user functions register (Flink's name)."""
-
-
-def with_context(process_element: Callable[[Any, Any], Iterable[Any] | None], ctx: FunctionContext) -> Process:
-    """`process_element(value, ctx)` as `process(value, timestamp)`."""
-
-    def process(value: Any, timestamp: int) -> Iterable[Any] | None:
-        ctx.record_timestamp = timestamp
-        return process_element(value, ctx)
-
-    return process
 
 
 class UntimedFunctionOperator(FunctionOperator):
@@ -100,7 +88,7 @@ class ProcessOperator(UntimedFunctionOperator):
 
     def _prepare(self, function: Any, context: OperatorContext) -> None:
         ctx = UnkeyedContext(self._timer_access(context))
-        self._handle_with(with_context(function.process_element, ctx))
+        self._handle_with(InContext(function.process_element, ctx))
 
 
 class KeyedProcessOperator(TimedFunctionOperator):
@@ -108,4 +96,4 @@ class KeyedProcessOperator(TimedFunctionOperator):
 
     def _prepare(self, function: Any, context: OperatorContext) -> None:
         self._timer_context = ctx = KeyedContext(self._timer_access(context), keyed_backend(context))
-        self._handle_with(with_context(function.process_element, ctx))
+        self._handle_with(InContext(function.process_element, ctx))

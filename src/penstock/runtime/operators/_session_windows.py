@@ -121,11 +121,13 @@ class SessionWindowOperator(Operator):
             raise NoTimestampError
         sessions = self._entries.get(key) or []
         if not sessions or timestamp > sessions[-1][1]:
-            return self._begin(value, timestamp, key, end, sessions)
+            self._begin(value, timestamp, key, end, sessions)
+            return
         joined = [session for session in sessions if session[0] <= end and timestamp <= session[1]]
         if not joined:
             if end - 1 + self._lateness <= self._watermark:
-                return self._drop(value, timestamp)
+                self._drop(value, timestamp)
+                return
             joined.append([timestamp, end, None if self._aggregation else [], MAX_LONG_VALUE])
         session = self._join(joined, timestamp, end)
         session[2] = self._with(session[2], value)
@@ -136,7 +138,8 @@ class SessionWindowOperator(Operator):
     def _begin(self, value: Any, timestamp: int, key: Any, end: int, sessions: list[Session]) -> None:
         """An element after all of its key's sessions, or the first of its key."""
         if end - 1 + self._lateness <= self._watermark:
-            return self._drop(value, timestamp)
+            self._drop(value, timestamp)
+            return
         session = [timestamp, end, self._with(None if self._aggregation else [], value), MAX_LONG_VALUE]
         if sessions:
             sessions.append(session)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from penstock.runtime._timers import TimerService
     from penstock.runtime.state import KeyedStateBackend
 
-__all__ = ["MAX_WATERMARK", "NO_TIMESTAMP", "Operator", "OperatorContext", "Timed"]
+__all__ = ["MAX_WATERMARK", "NO_TIMESTAMP", "InContext", "Operator", "OperatorContext", "Timed"]
 
 NO_TIMESTAMP = MIN_LONG_VALUE
 """The timestamp of a record that has none, and the watermark before the first."""
@@ -28,6 +28,26 @@ MAX_WATERMARK = MAX_LONG_VALUE
 
 Timed = tuple[Any, int]
 """A result outside `process`: (value, timestamp). A value that is an (OutputTag, value) pair goes to that side output."""
+
+
+class InContext:
+    """A `process` that sets the context's timestamp and calls `function(value, context)`; the compiler writes it inline.
+
+    Attributes:
+        function: a user's method.
+        context: what it is given, with a `record_timestamp`.
+    """
+
+    __slots__ = ("context", "function")
+
+    def __init__(self, function: Callable[[Any, Any], Iterable[Any] | None], context: Any) -> None:
+        self.function = function
+        self.context = context
+
+    def __call__(self, value: Any, timestamp: int) -> Iterable[Any] | None:
+        """One record."""
+        self.context.record_timestamp = timestamp
+        return self.function(value, self.context)
 
 
 @dataclass(slots=True)

@@ -54,22 +54,19 @@ class ValueView(_View, user_state.ValueState[Any]):
     def __init__(self, backend: KeyedStateBackend, table: ValueTable, windowed: bool, coerce: Coerce | None) -> None:
         super().__init__(backend, table, windowed)
         self._coerce = coerce
-        self.bind(table)
+        self._bind_reader: Callable[[ValueTable], None] | None = None
+        if not windowed and type(self) is ValueView:  # a closure, not a method: many programs read one for each record
+            vars(self)["value"], self._bind_reader = _reader(backend, table)
 
     def bind(self, table: ValueTable) -> None:
         """Goes on with another table."""
         self.table = table
-        self._get = table.live().get
+        if self._bind_reader is not None:
+            self._bind_reader(table)
 
     def value(self) -> Any:
         """The value, None when there is none."""
-        if self.windowed:
-            return self.table.get(self.backend.current_key, self.backend.current_namespace)
-        key = self.backend.current_key
-        value = self._get(key)
-        if value is None or self.table.guarded:
-            return self.table.get(key)
-        return value
+        return self.table.get(self.backend.current_key, self.namespace)
 
     def update(self, value: Any) -> None:
         """Replaces the value; None clears."""
@@ -79,6 +76,23 @@ class ValueView(_View, user_state.ValueState[Any]):
         if self._coerce is not None:
             value = self._coerce(value)
         self.table.put(self.backend.current_key, value, self.backend.current_namespace if self.windowed else None)
+
+
+def _reader(backend: KeyedStateBackend, table: ValueTable) -> tuple[Callable[[], Any], Callable[[ValueTable], None]]:
+    """`ValueView.value` of no window, and what has it go on with another table."""
+    live = table.live().get
+
+    def value() -> Any:
+        found = live(backend.current_key)
+        if found is None or table.guarded:
+            return table.get(backend.current_key)
+        return found
+
+    def bind(other: ValueTable) -> None:
+        nonlocal table, live
+        table, live = other, other.live().get
+
+    return value, bind
 
 
 class ListView(_View, user_state.ListState[Any]):
