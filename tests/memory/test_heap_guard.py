@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import subprocess
@@ -406,6 +407,43 @@ def test_the_message_survives_the_way_to_another_process(install: Installer) -> 
     error = pickle.loads(pickle.dumps(HeapLimitError()))
     assert str(error) == guard.describe_incident()
     assert isinstance(error, MemoryError)
+
+
+@needs_enforcement
+def test_no_exception_strikes_in_what_is_shielded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The collector calls Python code in the middle of a task, and swallows what is raised there."""
+    from penstock.memory import _heapguard
+
+    swallowed: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda caught: swallowed.append(caught.exc_type))
+    calls = 0
+
+    def meter(phase: str, info: dict[str, int]) -> None:
+        nonlocal calls
+        calls += len(str(info))
+
+    def fill() -> None:
+        kept: list[object] = []
+        while True:  # 255 to a pool: an odd number, and every second one starts a collection
+            kept.append((kept, None))
+
+    callback = _heapguard.shielded(meter)
+    guard = install_heap_guard(HeapLimits.of(_held() + 64 * MIB, reserve_bytes=32 * MIB), malloc_arenas=None)
+    guard.mark_system(True)
+    before = gc.get_threshold()
+    gc.callbacks.append(callback)
+    gc.set_threshold(1, 1_000_000)
+    try:
+        for _ in range(3):
+            with pytest.raises(TaskHeapError):
+                guard.call(guard.open_slot("fill"), fill)
+    finally:
+        gc.set_threshold(*before)
+        gc.callbacks.remove(callback)
+        guard.mark_system(False)
+        guard.close()
+    assert calls > 0
+    assert swallowed == []
 
 
 def test_dropping_frames_frees_what_they_held_and_names_the_first_failure() -> None:

@@ -98,6 +98,15 @@ class _PauseMeter:
             count[4] = took_ns
 
 
+def _shielded(meter: _PauseMeter) -> Callable[..., object]:
+    """The meter as the collector may call it: what the heap guard raises in it would be swallowed, and printed."""
+    try:
+        from penstock.memory import _heapguard
+    except ImportError:
+        return meter
+    return _heapguard.shielded(meter)
+
+
 class _Settings:
     """The interpreter's collector settings, which all jobs of a process share: the first saves, the last restores."""
 
@@ -193,6 +202,7 @@ class GarbagePolicy:
         self._trim = trim
         self._clock = clock
         self._meter = _PauseMeter()
+        self._callback = _shielded(self._meter)
         self._by_reason = {"growth": 0, "soft-limit": 0, "idle": 0}
         self._low_bytes = 0
         self._due_bytes = 0
@@ -223,7 +233,7 @@ class GarbagePolicy:
         if self._running:
             return
         self._running = True
-        gc.callbacks.append(self._meter)
+        gc.callbacks.append(self._callback)
         if self._auto:
             _settings.take(self._thresholds)
         self._settle(self._used(), deep=True)
@@ -281,7 +291,7 @@ class GarbagePolicy:
         if not self._running:
             return
         self._running = False
-        gc.callbacks.remove(self._meter)
+        gc.callbacks.remove(self._callback)
         if self._auto:
             _settings.give_back()
 

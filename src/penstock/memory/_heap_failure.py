@@ -139,7 +139,7 @@ def drop_frames(error: BaseException) -> tuple[str, ...]:
             last.append((entry.tb_frame.f_code, entry.tb_lineno))
             _clear(entry)
         chained.__traceback__ = None
-        if last and (chained is error or isinstance(chained, (MemoryError, HeapOverrun))):
+        if last and (chained is error or isinstance(chained, (MemoryError, HeapOverrun, SystemError))):
             # The first of several is the failure; the others struck while it was on its way up.
             frames = tuple(f"{code.co_filename}:{line} in {code.co_name}" for code, line in last)
         chained = chained.__cause__ or chained.__context__

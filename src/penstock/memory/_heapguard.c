@@ -128,7 +128,8 @@ static PyObject *configure(PyObject *module, PyObject *args) {
     heap.end = limited ? new_line + reserve : NO_LIMIT;
     heap.refuse_mark = limited ? new_line + reserve / 4 * 3 : NO_LIMIT;
     heap.spared_bytes = reserve / 16;
-    heap.strike_bytes = reserve / 8;
+    heap.strike_bytes = reserve / 16;
+    heap.patience_end = limited ? new_line + reserve / 2 : NO_LIMIT;
     heap.large_bytes = reserve / 8 < LARGE_BYTES_MAX ? reserve / 8 : LARGE_BYTES_MAX;
     heap.soft_high = high >= 0 ? high : NO_LIMIT;
     heap.soft_low = high >= 0 ? low : 0;

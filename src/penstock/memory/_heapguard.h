@@ -57,11 +57,19 @@ enum incident_kind { INCIDENT_NONE, INCIDENT_RAISED, INCIDENT_REFUSED, INCIDENT_
 #define relaxed_add(p, v) atomic_fetch_add_explicit((p), (v), memory_order_relaxed)
 #define relaxed_sub(p, v) atomic_fetch_sub_explicit((p), (v), memory_order_relaxed)
 
+/* How often somebody was told in an episode, and where the heap has to be for the next time. */
+typedef struct {
+    unsigned int count;
+    uint64_t episode;
+    int64_t next;
+} strike_record;
+
 typedef struct {
     _Atomic int64_t net; /* bytes this slot's threads took minus bytes they gave back, whoever took those */
     _Atomic int64_t peak;
     int64_t episode_net; /* `net` when the slot's code first grew the heap in this episode */
     uint64_t episode;
+    strike_record strikes; /* the task's, whichever thread runs it */
     char name[NAME_BYTES];
     bool taken;
 } __attribute__((aligned(64))) task_slot;
@@ -81,10 +89,9 @@ typedef struct {
     int slot;
     int exempt;
     int home_exempt;
-    unsigned int strikes;
+    strike_record strikes; /* outside of tasks */
     unsigned int refusals;
     bool ended;
-    uint64_t episode;
     int64_t soft_episode;
     incident last;
 } thread_marks;
@@ -112,7 +119,8 @@ typedef struct {
     int64_t soft_low;
     int64_t large_bytes;  /* a request that is refused for its own size */
     int64_t spared_bytes; /* what a task may take of the reserve when another is to blame */
-    int64_t strike_bytes; /* what the heap may grow by after an exception before the next one */
+    int64_t strike_bytes; /* what the heap may grow by after an exception before the same task's next one */
+    int64_t patience_end; /* above it nobody is waited for any more */
     int64_t grace_ns;
     char remedy[NAME_BYTES];
     char report_directory[1024];
@@ -120,7 +128,7 @@ typedef struct {
     _Atomic uint64_t episode;            /* counts the times the line was passed */
     _Atomic int largest_slot;            /* which held most when it was last passed */
     _Atomic int64_t unanswered_since_ns; /* first exception of the episode that no handler has answered; 0 = none */
-    _Atomic int64_t next_strike;         /* nobody is told below it: who was told last is handling it */
+    _Atomic int64_t next_strike;         /* nobody outside of tasks is told below it: who was told last is at it */
     _Atomic int recovering;              /* handlers at work */
     atomic_flag latch;                   /* one thread changes the flags; others go on */
     _Atomic int ending;
@@ -176,6 +184,8 @@ void __attribute__((cold)) settle(int64_t request, enum request_kind kind);
 int64_t used_now(void);
 bool learn_to_raise(void);
 bool withdraw(void);
+PyObject *hold_back(void);
+void rearm(PyObject *error);
 void ring(void);
 void update_flags(int64_t held);
 bool change_flags(int64_t held);

@@ -76,20 +76,46 @@ bool withdraw(void) {
     return true;
 }
 
+/* Takes back an exception of ours and returns it, borrowed, for `rearm`; NULL if there was none. Needs the GIL. */
+PyObject *hold_back(void) {
+    PyThreadState *state = thread_state_with_gil();
+    PyObject *error = state == NULL || !is_ours(state->async_exc) ? NULL : state->async_exc;
+    withdraw();
+    return error;
+}
+
+/* Puts back what `hold_back` took: it is raised at this thread's next bytecode boundary. */
+void rearm(PyObject *error) {
+    PyThreadState *state = thread_state_with_gil();
+    if (is_ours(error) && state != NULL && state->async_exc == NULL) {
+        state->async_exc = Py_NewRef(error);
+        wake_interpreter(state);
+    }
+}
+
 void note_incident(enum incident_kind kind, int64_t held, int64_t request) {
     incident now = {kind, marks.slot, held, request, relaxed_load(&heap.stack_bytes)};
     marks.last = now;
     heap.last_incident = now;
 }
 
-/* One more time that the calling thread is told; ends the process if nobody answered for too long. */
-static void strike(int64_t held, int64_t request) {
+/* The record of the calling thread's task, or of the thread itself, for this episode. */
+static strike_record *own_strikes(void) {
+    strike_record *own = marks.slot != 0 ? &heap.slots[marks.slot].strikes : &marks.strikes;
     uint64_t current = relaxed_load(&heap.episode);
-    if (marks.episode != current) {
-        marks.episode = current;
-        marks.strikes = 0;
+    if (own->episode != current) {
+        strike_record fresh = {0, current, 0};
+        *own = fresh;
     }
-    marks.strikes++;
+    return own;
+}
+
+/* One more time that the task is told; ends the process if nobody answered for too long. */
+static void strike(strike_record *own, int64_t held, int64_t request) {
+    own->count++;
+    /* Half as far each time: a handler needs room once, a task that goes on must not use the reserve up. */
+    own->next = held + (heap.strike_bytes >> (own->count < 8 ? own->count - 1 : 7));
+    relaxed_store(&heap.next_strike, held + 2 * heap.strike_bytes);
     if (relaxed_load(&heap.recovering) == 0) {
         int64_t now = now_ns(), since = 0;
         if (!atomic_compare_exchange_strong(&heap.unanswered_since_ns, &since, now) && now - since > heap.grace_ns) {
@@ -99,9 +125,9 @@ static void strike(int64_t held, int64_t request) {
 }
 
 /* Has the calling thread, which has a strike, raise at its next bytecode boundary: at first what programs may catch. */
-static void raise_in_this_thread(PyThreadState *state, int64_t held, int64_t request) {
-    PyObject *error = marks.strikes > LIMIT_STRIKES ? heap.overrun_error : heap.limit_error;
-    relaxed_add(error == heap.limit_error ? &heap.raised_count : &heap.overrun_count, 1);
+static void raise_in_this_thread(PyThreadState *state, bool may_catch, int64_t held, int64_t request) {
+    PyObject *error = may_catch ? heap.limit_error : heap.overrun_error;
+    relaxed_add(may_catch ? &heap.raised_count : &heap.overrun_count, 1);
     note_incident(INCIDENT_RAISED, held, request);
     Py_INCREF(error);
     state->async_exc = error;
@@ -142,29 +168,42 @@ static bool is_spared(void) {
     return blamed != marks.slot && net < relaxed_load(&heap.slots[blamed].net) / 4;
 }
 
-/* Whoever was told last is handling it, perhaps without giving anything back: nobody is told again before the heap has
- * grown by another eighth of the reserve. A deep recursion cannot wait that long: each frame needs room to be unwound. */
-static bool is_too_soon(int64_t held, enum request_kind kind) {
-    int64_t next = relaxed_load(&heap.next_strike);
-    if (held + heap.strike_bytes < next) {
-        next = held + heap.strike_bytes;
+/* Whoever was told is handling it, perhaps without giving anything back, and needs memory to do so: the same task is not
+ * told again before the heap has grown by a sixteenth of the reserve. Threads outside of tasks wait for one another, an
+ * eighth: one of them may be carrying the other's answer. A deep recursion cannot wait so long: each frame needs room to
+ * be unwound. The mark follows the heap down. */
+static bool is_too_soon(strike_record *own, int64_t held, enum request_kind kind) {
+    if (held > heap.patience_end) {
+        return false;
+    }
+    int64_t patience = marks.slot != 0 ? heap.strike_bytes : 2 * heap.strike_bytes;
+    int64_t next = marks.slot != 0 ? own->next : relaxed_load(&heap.next_strike);
+    if (held + patience < next) {
+        next = held + patience;
+        own->next = next;
         relaxed_store(&heap.next_strike, next);
     }
-    return held < (kind == REQUEST_STACK ? next - heap.strike_bytes / 8 * 7 : next);
+    return held < (kind == REQUEST_STACK ? next - patience / 8 * 7 : next);
 }
 
 static void tell_this_thread(int64_t held, int64_t request, enum request_kind kind) {
     PyThreadState *state = thread_state_with_gil();
-    if (state == NULL || heap.limit_error == NULL || is_too_soon(held, kind) || is_spared()) {
+    if (state == NULL || heap.limit_error == NULL) {
         return;
     }
     if (state->async_exc != NULL) {
         wake_interpreter(state); /* 3.11 and 3.12 forget the signal when another thread takes its own exception */
         return;
     }
-    strike(held, request);
-    relaxed_store(&heap.next_strike, held + heap.strike_bytes);
-    raise_in_this_thread(state, held, request);
+    strike_record *own = own_strikes();
+    if (is_too_soon(own, held, kind) || is_spared()) {
+        return;
+    }
+    strike(own, held, request);
+    if (own->count > 1 && held > heap.patience_end) {
+        own->count += LIMIT_STRIKES; /* there is no room for a third and fourth time */
+    }
+    raise_in_this_thread(state, own->count <= LIMIT_STRIKES, held, request);
 }
 
 void ring(void) {
@@ -340,20 +379,22 @@ bool is_refused(int64_t growth) {
     relaxed_add(&heap.refused_count, 1);
     ring_for_refusal();
     note_incident(INCIDENT_REFUSED, held, growth);
-    withdraw(); /* the refusal is the failure: a second exception would strike in the code that handles it */
+    /* The refusal is the failure: a second exception would strike in the code that handles it. */
+    bool was_told = withdraw();
     PyThreadState *state = thread_state_with_gil();
     if (marks.exempt || state == NULL || heap.limit_error == NULL) {
         return true;
     }
+    strike_record *own = own_strikes();
     if (held > relaxed_load(&heap.line)) {
-        strike(held, growth);
+        if (!was_told) {
+            strike(own, held, growth);
+        }
     } else if (is_asking_for_ever(held)) {
-        marks.strikes = LIMIT_STRIKES + 1;
-    } else {
-        return true;
+        own->count = LIMIT_STRIKES + 1;
     }
-    if (marks.strikes > LIMIT_STRIKES && state->async_exc == NULL) {
-        raise_in_this_thread(state, held, growth); /* it catches every refusal, and asks again */
+    if (own->count > LIMIT_STRIKES && state->async_exc == NULL) {
+        raise_in_this_thread(state, false, held, growth); /* it catches every refusal, and asks again */
     }
     return true;
 }
