@@ -250,3 +250,11 @@ def test_jobs_one_after_the_other_leave_nothing() -> None:
         assert collected(env.from_collection([1, 2]).map(lambda x: x + 1)) == [2, 3]
     assert len(os.listdir("/proc/self/fd")) == before
     assert threading.active_count() == 1
+
+
+def test_unaligned_checkpoints_become_aligned_ones() -> None:
+    env = environment(
+        1, **{"execution.checkpointing.interval": "1 h", "execution.checkpointing.unaligned.enabled": True}
+    )
+    with pytest.warns(UserWarning, match="takes aligned ones"):
+        assert collected(numbers(env, 3)) == [0, 1, 2]

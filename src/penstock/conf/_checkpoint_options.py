@@ -120,20 +120,20 @@ class CheckpointingOptions:
         "execution.checkpointing.unaligned.enabled",
         BOOLEAN,
         False,
-        "Unaligned checkpoints. Not supported: `true` is refused.",
+        "Unaligned checkpoints. Penstock takes aligned ones, with the same guarantees, and warns.",
         ("execution.checkpointing.unaligned",),
     )
     UNALIGNED_FORCED = ConfigOption(
         "execution.checkpointing.unaligned.forced",
         BOOLEAN,
         False,
-        "Unaligned checkpoints even where Flink advises against them. Not supported: `true` is refused.",
+        "Unaligned checkpoints even where Flink advises against them. No effect, see above.",
     )
     ALIGNED_TIMEOUT = ConfigOption(
         "execution.checkpointing.aligned-checkpoint-timeout",
         DURATION,
         0,
-        "When an aligned checkpoint turns into an unaligned one. Has no effect, as unaligned ones are not supported.",
+        "When an aligned checkpoint turns into an unaligned one. Has no effect: all are aligned.",
         ("execution.checkpointing.alignment-timeout",),
     )
     LOCAL_BACKUP = ConfigOption(

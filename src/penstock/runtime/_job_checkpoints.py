@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import re
+import warnings
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 
 from penstock.conf import CheckpointingOptions, Configuration, StateRecoveryOptions
-from penstock.errors import ConfigurationError, UnsupportedFeatureError
+from penstock.errors import ConfigurationError
 from penstock.graph import JobGraph
 from penstock.runtime._checkpoints import CheckpointCoordinator, CheckpointSettings
 from penstock.runtime._commits import CommitterBook
@@ -51,7 +52,7 @@ class JobCheckpoints:
         self._content: CheckpointContent | None = None
         self._next_id = 1
         if self.enabled:
-            _refuse_unaligned(conf)
+            _mention_unaligned(conf)
             self._open_storage()
 
     @property
@@ -91,6 +92,8 @@ class JobCheckpoints:
             CheckpointStorageError: it cannot be read.
         """
         view = self._storage.latest() if self._storage is not None and attempt > 0 else None
+        if attempt > 0:
+            self._sweep()
         if view is None:
             path = self._conf.get(StateRecoveryOptions.SAVEPOINT_PATH)
             view = _start_from(path) if path else None
@@ -102,6 +105,18 @@ class JobCheckpoints:
             self._check_fit()
             self._next_id = max(self._next_id, view.checkpoint_id + 1)
         self.book.recover(self._content)
+
+    def _sweep(self) -> None:
+        """Deletes what the attempt before left of checkpoints that were never complete; nothing is written now."""
+        if self._storage is None:
+            return
+        try:
+            removed = self._storage.sweep()
+        except (CheckpointStorageError, OSError) as error:  # it costs space, not results
+            log.warning("Leftovers of checkpoints of job %s could not be deleted: %s", self._job_id, error)
+        else:
+            if removed:
+                log.info("Deleted %d files and directories of checkpoints that were never complete.", removed)
 
     def settle(self) -> int:
         """An attempt was stopped: waits for what is being written, and returns the id of the newest checkpoint, else 0.
@@ -187,7 +202,9 @@ class JobCheckpoints:
             retention == "RETAIN_ON_CANCELLATION" or (retention == "DELETE_ON_CANCELLATION" and not cancelled)
         )
         try:
-            if not keep:
+            if keep:
+                self._sweep()
+            else:
                 storage.discard_all()
             storage.close()
         except (CheckpointStorageError, OSError) as error:  # the job's end stands, whatever is left on the disk
@@ -204,11 +221,12 @@ def _has_state(state: OperatorSubtaskState) -> bool:
     )
 
 
-def _refuse_unaligned(conf: Configuration) -> None:
+def _mention_unaligned(conf: Configuration) -> None:
     if conf.get(CheckpointingOptions.UNALIGNED):
-        raise UnsupportedFeatureError(
-            "Unaligned checkpoints are not supported: inside one machine barriers overtake nothing worth storing. "
-            "Set execution.checkpointing.unaligned.enabled to false."
+        warnings.warn(
+            "Unaligned checkpoints are enabled; Penstock takes aligned ones, with the same guarantees: inside one "
+            "machine barriers overtake nothing worth storing.",
+            stacklevel=2,
         )
 
 
