@@ -19,6 +19,7 @@ import pytest
 
 from penstock.datastream.connectors._file_committer import FileCommitter
 from penstock.runtime import _job_checkpoints
+from penstock.runtime._attempt import InProcessAttempt
 from penstock.runtime._checkpoints import CheckpointCoordinator, SavepointRequest
 from penstock.runtime._commits import CommitterBook
 from penstock.runtime._job import LocalJob
@@ -71,6 +72,7 @@ class Faults:
         fired: what failed, in order.
         crashed: whether the process is dead: then every step dies.
         processes: how many there were.
+        violations: what was found wrong on the way, where raising it would pass for a fault.
     """
 
     def __init__(self, random: Random, count: int, *, crashes: bool) -> None:
@@ -79,6 +81,7 @@ class Faults:
         self.fired: list[str] = []
         self.crashed = False
         self.processes = 1
+        self.violations: list[str] = []
         self.plan: dict[tuple[str, int], bool] = {}
         for _ in range(count):
             step = random.choice(list(STEPS))
@@ -103,6 +106,17 @@ class Faults:
         """The next process."""
         self.crashed = False
         self.processes += 1
+
+
+def checkpoint_leftovers(names: Iterable[str]) -> list[str]:
+    """Of the files of one job's checkpoints, whole or left by a crash: those that belong to none that is complete.
+
+    Args:
+        names: relative to the job's directory.
+    """
+    held = list(names)
+    complete = {name.partition("/")[0] for name in held if name.endswith("/_metadata")}
+    return [name for name in held if "/." in name or name.partition("/")[0] not in {*complete, "shared"}]
 
 
 def reach(step: str) -> None:
@@ -262,8 +276,15 @@ class _Prompt(Future[Any]):
 
 
 @contextlib.contextmanager
-def injected(faults: Faults, disk: SimulatedDisk, savepoints: int = 0) -> Iterator[None]:
-    """Jobs that run inside meet the faults; checkpoints under `simulated://` lie on the disk."""
+def injected(faults: Faults, disk: SimulatedDisk, savepoints: int = 0, late: int = 0) -> Iterator[None]:
+    """Jobs that run inside meet the faults; checkpoints under `simulated://` lie on the disk.
+
+    Args:
+        faults: what fails.
+        disk: under the checkpoints.
+        savepoints: how many in a thousand steps.
+        late: by how many steps tasks may hear later than sources what became of a checkpoint, as in other processes.
+    """
     global FAULTS
     backgrounds: list[SeededBackground] = []
     stores = _storage.file_store_for
@@ -280,6 +301,8 @@ def injected(faults: Faults, disk: SimulatedDisk, savepoints: int = 0) -> Iterat
         patch.setattr(_job_checkpoints, "file_store_for", store_for)
         patch.setattr(_job_checkpoints, "ThreadPoolExecutor", background)
         _instrument(patch, faults, backgrounds, savepoints)
+        if late:
+            _deliver_late(patch, faults, late)
         FAULTS = faults
         try:
             yield
@@ -318,6 +341,23 @@ def _instrument(
     around(LocalJob, "_checkpoint_completed", "notification")
     around(CommitterBook, "commit", "commit")
     behind(FileCommitter, "_commit_one", "commit, after a file")
+    begin = _job_checkpoints.JobCheckpoints.begin_attempt
+
+    def begun(checkpoints: _job_checkpoints.JobCheckpoints, attempt: int) -> None:
+        begin(checkpoints, attempt)
+        storage = checkpoints._storage
+        if attempt == 0 or storage is None or any("clean-up" in fault for fault in faults.fired):
+            return
+        store, job = storage._store, storage._folder
+        assert isinstance(store, SimulatedFiles)
+        prefix = store.full_path(job) + "/"
+        left = checkpoint_leftovers(name[len(prefix) :] for name in store.disk.names if name.startswith(prefix))
+        shared = {f"{prefix}{path}" for path in storage._shared_in_use()}
+        left += [name for name in store.disk.names if name.startswith(f"{prefix}shared/") and name not in shared]
+        if left:
+            faults.violations.append(f"attempt {attempt} began with {left[:5]}")
+
+    patch.setattr(_job_checkpoints.JobCheckpoints, "begin_attempt", begun)
     step, start = Scheduler.step, CheckpointCoordinator.start
     coordinators: list[CheckpointCoordinator] = []
 
@@ -334,4 +374,44 @@ def _instrument(
         step(scheduler)
 
     patch.setattr(CheckpointCoordinator, "start", started)
+    patch.setattr(Scheduler, "step", stepped)
+
+
+def _deliver_late(patch: pytest.MonkeyPatch, faults: Faults, steps: int) -> None:
+    """Tasks that are no sources hear of complete and aborted checkpoints some steps later, in order."""
+    waiting: deque[tuple[int, InProcessAttempt, Callable[[Any], None]]] = deque()
+    now = [0]
+    step, stop = Scheduler.step, InProcessAttempt.stop
+
+    def tell(attempt: InProcessAttempt, message: Callable[[Any], None]) -> None:
+        for task in attempt.tasks:
+            if task.reader is not None and not task.vertex.is_terminal:
+                message(task)
+        due = now[0] + faults.random.randrange(steps)
+        waiting.append((max(due, waiting[-1][0] if waiting else 0), attempt, message))
+
+    def completed(attempt: InProcessAttempt, barrier: Any) -> None:
+        attempt._agent.forget(barrier.checkpoint_id, aborted=False)
+        tell(attempt, lambda task: task.checkpoint_completed(barrier))
+
+    def aborted(attempt: InProcessAttempt, barrier: Any) -> None:
+        attempt._agent.forget(barrier.checkpoint_id, aborted=True)
+        tell(attempt, lambda task: task.cancel_barrier(barrier.checkpoint_id))
+
+    def stepped(scheduler: Scheduler) -> None:
+        now[0] += 1
+        while waiting and waiting[0][0] <= now[0]:
+            _, attempt, message = waiting.popleft()
+            for task in attempt.tasks:
+                if task.reader is None and not task.vertex.is_terminal:
+                    message(task)
+        step(scheduler)
+
+    def stopped(attempt: InProcessAttempt) -> None:
+        waiting.clear()
+        stop(attempt)
+
+    patch.setattr(InProcessAttempt, "checkpoint_completed", completed)
+    patch.setattr(InProcessAttempt, "checkpoint_aborted", aborted)
+    patch.setattr(InProcessAttempt, "stop", stopped)
     patch.setattr(Scheduler, "step", stepped)

@@ -8,17 +8,20 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from programs import BODIES, KILLED, PacedNumbers, by_value, environment, file_sink
+from programs import BODIES, KILLED, PacedNumbers, by_value, environment, file_sink, use_record_clock
 
 from penstock.common import Types
 
 
 def main() -> None:
     directory, records, parallelism, backend, rolls = sys.argv[1:6]
+    use_record_clock(setattr)
     env = environment(
         int(parallelism),
         {
             "state.backend.type": backend,
+            "penstock.state.auto.heap-size": "20 kb",
+            "io.tmp.dirs": f"{directory}/tmp",
             "execution.checkpointing.interval": "15 ms",
             "execution.checkpointing.dir": f"{directory}/checkpoints",
             "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",

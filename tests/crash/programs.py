@@ -36,6 +36,7 @@ from penstock.datastream.state import (
     ValueStateDescriptor,
 )
 from penstock.datastream.window import EventTimeSessionWindows, SlidingEventTimeWindows, TumblingEventTimeWindows
+from penstock.runtime import _attempt
 
 KEYS = 7
 STEP_MS = 10
@@ -236,6 +237,65 @@ def ttl(env: Any, source: Any) -> Any:
     return source.key_by(lambda x: x % KEYS).process(_Lasting(), Types.STRING()).uid("lasting")
 
 
+class RecordClock:
+    """The clock of times to live: the time of the record that is processed, so that what expires is in the input."""
+
+    now_ms = 0
+
+    def __call__(self) -> int:
+        return self.now_ms
+
+
+RECORD_CLOCK = RecordClock()
+
+
+def use_record_clock(patch: Callable[[Any, str, Any], None]) -> None:
+    """Keyed state of jobs from now on goes by the clock of records."""
+    made = _attempt.BackendContext
+    patch(_attempt, "BackendContext", lambda *facts: made(*facts[:-1], RECORD_CLOCK))
+
+
+class _Expiring(KeyedProcessFunction):
+    """Counts that begin anew after a gap, because the state before it has expired; also when it lay in a checkpoint."""
+
+    def open(self, runtime_context: Any) -> None:
+        # Subtasks of the source may be apart: cleaning by the clock of one would expire what the other still asks for.
+        ttl = StateTtlConfig.new_builder(Time.milliseconds(3 * SPARSE_KEYS * STEP_MS)).disable_cleanup_in_background()
+        descriptors = (
+            ValueStateDescriptor("count", Types.LONG()),
+            ListStateDescriptor("recent", Types.LONG()),
+            MapStateDescriptor("by parity", Types.LONG(), Types.LONG()),
+        )
+        for descriptor in descriptors:
+            descriptor.enable_time_to_live(ttl.build())
+        self._count = runtime_context.get_state(descriptors[0])
+        self._recent = runtime_context.get_list_state(descriptors[1])
+        self._by_parity = runtime_context.get_map_state(descriptors[2])
+
+    def process_element(self, value: int, ctx: Any) -> Iterable[Any]:
+        RECORD_CLOCK.now_ms = value * STEP_MS
+        try:
+            count = (self._count.value() or 0) + 1
+            self._count.update(count)
+            self._recent.add(value)
+            parity = value // SPARSE_KEYS % 2
+            self._by_parity.put(parity, (self._by_parity.get(parity) or 0) + 1)
+            recent, parities = len(list(self._recent.get() or [])), sorted(self._by_parity.items())
+        finally:
+            RECORD_CLOCK.now_ms = 0
+        return [f"{ctx.get_current_key()} {value} {count} {recent} {parities}"]
+
+
+SPARSE_KEYS = 12
+"""All numbers of such a key come from one split, in order, at any parallelism up to 4."""
+
+
+def expiring(env: Any, source: Any) -> Any:
+    """Of each key five numbers, then none for five: state expires in between, wherever it is then."""
+    sparse = source.filter(lambda x: x // SPARSE_KEYS % 10 < 5).uid("with gaps")
+    return sparse.key_by(lambda x: x % SPARSE_KEYS).process(_Expiring(), Types.STRING()).uid("expiring")
+
+
 RULES = MapStateDescriptor("rules", Types.LONG(), Types.PICKLED_BYTE_ARRAY())
 
 
@@ -317,13 +377,14 @@ BODIES: dict[str, Callable[[Any, Any], Any]] = {
     "windows": windows,
     "timers": timers,
     "ttl": ttl,
+    "expiring": expiring,
     "broadcast": broadcast,
     "async": asynchronous,
     "two inputs": two_inputs,
     "stateless": stateless,
 }
 
-KILLED = ("keyed counts", "timers", "ttl")
+KILLED = ("keyed counts", "timers", "ttl", "expiring", "windows")
 """The bodies of the job that is killed."""
 
 
@@ -359,6 +420,7 @@ def leftovers(directory: Path) -> list[str]:
 __all__ = [
     "BODIES",
     "KILLED",
+    "RECORD_CLOCK",
     "PacedNumbers",
     "by_value",
     "environment",
@@ -366,4 +428,5 @@ __all__ = [
     "leftovers",
     "lines_of",
     "numbers",
+    "use_record_clock",
 ]

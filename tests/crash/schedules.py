@@ -10,8 +10,17 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from faults import Crash, Faults, SimulatedDisk, injected
-from programs import BODIES, environment, file_sink, leftovers, lines_of, numbers
+import pytest
+from faults import Crash, Faults, SimulatedDisk, checkpoint_leftovers, injected
+from programs import (
+    BODIES,
+    environment,
+    file_sink,
+    leftovers,
+    lines_of,
+    numbers,
+    use_record_clock,
+)
 
 from penstock.errors import ConfigurationError
 
@@ -32,6 +41,7 @@ class Drawn:
     faults: int
     crashes: bool
     savepoints: int
+    late: int
 
 
 def draw(seed: int, backend: str) -> Drawn:
@@ -68,6 +78,7 @@ def draw(seed: int, backend: str) -> Drawn:
         random.randint(1, 12),
         rolls is not None and random.random() < 0.5,
         random.choice([0, 0, 10]),
+        random.choice([0, 20, 100]),
     )
 
 
@@ -85,7 +96,8 @@ def results(body: str, parallelism: int, options: dict[str, Any], rolls: str | N
 @functools.cache
 def undisturbed(body: str) -> Counter[str]:
     """The results without faults."""
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
+        use_record_clock(patch.setattr)
         return Counter(results(body, 1, {"execution.target": "local"}, None, Path(directory)))
 
 
@@ -99,9 +111,17 @@ def run(drawn: Drawn) -> Faults:
     faults, disk = Faults(random, drawn.faults, crashes=drawn.crashes), SimulatedDisk()
     options = dict(drawn.options)
     options["state.backend.type"] = drawn.backend
+    options["penstock.state.auto.heap-size"] = random.choice(["1 b", "2 kb", "5 kb"])
+    options["execution.checkpointing.incremental"] = random.choice(["true", "false"])
     expected = undisturbed(drawn.body)
-    with tempfile.TemporaryDirectory() as directory, injected(faults, disk, drawn.savepoints):
-        out = Path(directory, "out")
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        injected(faults, disk, drawn.savepoints, drawn.late),
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        use_record_clock(patch.setattr)
+        out, tmp = Path(directory, "out"), Path(directory, "tmp")
+        options["io.tmp.dirs"] = str(tmp)
         jobs: list[str] = []
         refused: list[str] = []
         while True:
@@ -123,8 +143,28 @@ def run(drawn: Drawn) -> Faults:
             else:
                 options["execution.state-recovery.path"] = start
         assert Counter(got) == expected, difference(Counter(got), expected)
-        assert not drawn.rolls or faults.fired or not leftovers(out)
+        assert not faults.violations, faults.violations
+        check_leftovers(drawn, faults, disk, jobs, out, tmp)
     return faults
+
+
+def check_leftovers(drawn: Drawn, faults: Faults, disk: SimulatedDisk, jobs: list[str], out: Path, tmp: Path) -> None:
+    """What the schedule left: of the job that finished nothing, of those that died only what was under way."""
+    assert not drawn.rolls or faults.fired or not leftovers(out)
+    if faults.processes == 1:  # a process that died in the simulation still has its files
+        assert not list(tmp.rglob("*")), f"left in io.tmp.dirs: {list(tmp.rglob('*'))[:5]}"
+    died: dict[str, list[str]] = {}
+    for name in disk.names:
+        if name.startswith(f"{CHECKPOINTS}/"):
+            job, _, rest = name[len(CHECKPOINTS) + 1 :].partition("/")
+            died.setdefault(job, []).append(rest)
+    # A job that ends deletes what it has; where that fails it says so and leaves it.
+    clean_up_failed = any("clean-up" in fault for fault in faults.fired)
+    assert clean_up_failed or len(died) < faults.processes, f"the job that finished left {died}"
+    for names in died.values():
+        left = {name.partition("/")[0] for name in checkpoint_leftovers(names)} - {"shared"}
+        allowed = 2 + int(dict(drawn.options)["execution.checkpointing.max-concurrent-checkpoints"])
+        assert clean_up_failed or len(left) <= allowed, f"more than was under way when it died: {left}"
 
 
 def newest_job(disk: SimulatedDisk, jobs: list[str], refused: list[str]) -> str | None:

@@ -13,14 +13,24 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
-from programs import BODIES, KILLED, environment, leftovers, lines_of, numbers
+from faults import checkpoint_leftovers
+from programs import (
+    BODIES,
+    KILLED,
+    environment,
+    leftovers,
+    lines_of,
+    numbers,
+    use_record_clock,
+)
 
 PENSTOCK = Path(sys.executable).with_name("penstock")
 PROGRAM = Path(__file__).with_name("killed_program.py")
 RECORDS = 6_000
-BACKENDS = ["hashmap", "rocksdb"]
+BACKENDS = ["hashmap", "rocksdb", "auto"]
 TARGETS = ["local", "local-processes"]
 WAIT_S = 60.0  # far more than a start takes
 
@@ -30,6 +40,12 @@ def expected(records: int) -> Counter[str]:
     env = environment(1, {"execution.target": "local"})
     source = numbers(env, records, poll_max=1000, gap=1000)
     streams = [BODIES[body](env, source) for body in KILLED]
+    with pytest.MonkeyPatch.context() as patch:
+        use_record_clock(patch.setattr)
+        return _results(streams)
+
+
+def _results(streams: list[Any]) -> Counter[str]:
     with streams[0].union(*streams[1:]).execute_and_collect() as results:
         return Counter(results)
 
@@ -38,12 +54,22 @@ class Program:
     """Runs of the program over one directory."""
 
     def __init__(self, directory: Path, target: str, parallelism: int, backend: str, rolls: str) -> None:
-        if backend == "rocksdb" and importlib.util.find_spec("rocksdict") is None:
+        if backend != "hashmap" and importlib.util.find_spec("rocksdict") is None:
             pytest.skip("rocksdict is not installed")
         self.directory = directory
         self.options = ["--target", target]
         self.arguments = [str(directory), str(RECORDS), str(parallelism), backend, rolls]
         self.kills = 0
+        self.killed_jobs = 0
+        self.killed_unknown = 0
+
+    def kill(self, process: int, *, job: bool) -> None:
+        """Kills a process of a run: the job's, with which the job ends, or a worker."""
+        self.killed_unknown += self.newest_checkpoints() is None
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+            self.kills += 1
+            self.killed_jobs += job
 
     def newest_checkpoints(self) -> Path | None:
         """The directory of the job that completed a checkpoint last."""
@@ -80,6 +106,24 @@ class Program:
         assert got == wanted, (
             f"{self.kills} kills: lost {(wanted - got).most_common(5)}, too many {(got - wanted).most_common(5)}"
         )
+        self.check_leftovers()
+
+    def check_leftovers(self) -> None:
+        """What the last run left, and what it did not clear up after those before it.
+
+        A killed job's checkpoints are its user's to delete, and so are the files in progress of a FileSink that was
+        killed before its first checkpoint: nobody knows whose they are (Flink leaves both).
+        """
+        unknown = leftovers(self.directory / "out")
+        assert not unknown or self.killed_unknown, f"{self.kills} kills left files in progress: {unknown}"
+        tmp = [str(path.relative_to(self.directory)) for path in (self.directory / "tmp").rglob("*")]
+        assert not tmp, f"{self.kills} kills left in io.tmp.dirs: {tmp[:10]}"
+        jobs = list((self.directory / "checkpoints").iterdir())
+        assert len(jobs) <= self.killed_jobs, f"the job that finished left checkpoints: {jobs}, {self.killed_jobs} died"
+        for job in jobs:
+            left = checkpoint_leftovers(str(path.relative_to(job)) for path in job.rglob("*") if path.is_file())
+            under_way = {name.partition("/")[0] for name in left}
+            assert len(under_way - {"shared"}) <= 2, f"{job} has more than was under way when it was killed: {left}"
 
 
 def wait_for_group(group: int) -> None:
@@ -105,8 +149,7 @@ def kill_and_restart(program: Program, random: Random, kills: int) -> None:
                 time.sleep(0.002)
             time.sleep(random.random() ** 2 * 0.4)
             if process.poll() is None:
-                os.kill(process.pid, signal.SIGKILL)
-                program.kills += 1
+                program.kill(process.pid, job=True)
             else:
                 assert process.returncode == 0, (program.directory / "errors").read_text()[-3000:]
     if not program.finished:
@@ -130,22 +173,19 @@ def kill_workers(program: Program, random: Random, kills: int) -> None:
             time.sleep(0.05 + random.random() * 0.3)
             workers = workers_of(process.pid)
             if program.kills < kills and program.newest_checkpoints() is not None and workers:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(random.choice(workers), signal.SIGKILL)
-                    program.kills += 1
+                program.kill(random.choice(workers), job=False)
         assert process.returncode == 0, (program.directory / "errors").read_text()[-3000:]
     assert program.kills
     program.check()
-    assert not leftovers(program.directory / "out") or program.kills
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ["hashmap", "rocksdb"])
 def test_killed_processes_lose_and_double_nothing(backend: str, tmp_path: Path) -> None:
     kill_and_restart(Program(tmp_path, "local", 2, backend, "long"), Random(1), 2)
 
 
 def test_killed_workers_lose_and_double_nothing(tmp_path: Path) -> None:
-    kill_workers(Program(tmp_path, "local-processes", 2, "hashmap", "checkpoint"), Random(2), 2)
+    kill_workers(Program(tmp_path, "local-processes", 2, "auto", "checkpoint"), Random(2), 2)
 
 
 @pytest.mark.slow
@@ -154,7 +194,7 @@ def test_killed_workers_lose_and_double_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_hundred_kills(target: str, backend: str, rolls: str, tmp_path: Path) -> None:
-    for round_ in range(3):
+    for round_ in range(2):
         directory = tmp_path / str(round_)
         directory.mkdir()
         kill_and_restart(Program(directory, target, 2, backend, rolls), Random(f"{backend} {rolls} {round_}"), 3)

@@ -12,14 +12,14 @@ from schedules import draw, run
 # A process that dies in the simulation leaves its files open, as a real one does; here somebody sees it.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 
-SHORT = {"hashmap": 30, "rocksdb": 10}
-LONG = {"hashmap": 3000, "rocksdb": 1500}
+SHORT = {"hashmap": 30, "rocksdb": 8, "auto": 8}
+LONG = {"hashmap": 1500, "rocksdb": 750, "auto": 750}
 PORTIONS = 30
 """Each a test of its own, so that none runs into the time limit of a test."""
 
 
 def run_all(backend: str, seeds: range) -> None:
-    if backend == "rocksdb" and importlib.util.find_spec("rocksdict") is None:
+    if backend != "hashmap" and importlib.util.find_spec("rocksdict") is None:
         pytest.skip("rocksdict is not installed")
     fired: Counter[str] = Counter()
     for seed in seeds:

@@ -367,9 +367,10 @@ class CheckpointStorage:
     def sweep(self) -> int:
         """Deletes what crashes and aborted checkpoints left behind; returns how many files and directories.
 
-        Only while no checkpoint is being written: a file that is uploaded belongs to no checkpoint yet.
+        Only while no checkpoint is being written: a file that is uploaded belongs to no checkpoint yet. And only in a
+        directory of the job's own: without `create-subdir` another job may be writing there.
         """
-        if self._writers:
+        if self._writers or not self._folder:
             return 0
         complete = {view._directory.rpartition("/")[2] for view in self._views()}
         refused = {path.rpartition("/")[2] for path, _ in self.refused}

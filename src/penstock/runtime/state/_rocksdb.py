@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -29,7 +28,7 @@ from penstock.runtime.state._errors import StateBackendError
 from penstock.runtime.state._heap_share import HeapShare
 from penstock.runtime.state._keys import encode_key
 from penstock.runtime.state._rocksdb_cache import CachedTable
-from penstock.runtime.state._rocksdb_directories import owned_directory
+from penstock.runtime.state._rocksdb_directories import delete_directory, owned_directory
 from penstock.runtime.state._rocksdb_lists import RocksDBListTable
 from penstock.runtime.state._rocksdb_maps import RocksDBMapTable
 from penstock.runtime.state._rocksdb_memory import RocksDBMemory, RocksDBTuning
@@ -422,7 +421,7 @@ class RocksDBBackend(KeyedStateBackend):
             if self._store is not None:
                 self._store.close(delete=False)
         finally:
-            shutil.rmtree(self.directory, ignore_errors=True)
+            delete_directory(self.directory)
             self._pool.leave()
             self._lease.release()
 

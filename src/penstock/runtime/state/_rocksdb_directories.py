@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from contextlib import suppress
 from typing import Final
 
 from penstock.runtime._tmp_dirs import spill_failure
 
-__all__ = ["owned_directory"]
+__all__ = ["delete_directory", "owned_directory"]
 
 _PREFIX: Final = "penstock-rocksdb"
 _swept: set[str] = set()
@@ -30,6 +31,13 @@ def owned_directory(parent: str, name: str) -> str:
     except OSError as error:
         raise spill_failure(error, parent, 0) from error
     return directory
+
+
+def delete_directory(directory: str) -> None:
+    """Deletes a store's directory, and the process's own with the last of them."""
+    shutil.rmtree(directory, ignore_errors=True)
+    with suppress(OSError):  # others are in it
+        os.rmdir(os.path.dirname(directory))
 
 
 def _started(pid: int) -> str | None:
