@@ -10,7 +10,7 @@ from pathlib import Path
 
 import benchmarks
 
-NOT_BENCHMARKS = {"__main__", "measure", "programs", "bytewax_flows"}
+NOT_BENCHMARKS = {"__main__", "measure", "programs", "bytewax_flows", "beyond_memory_programs"}
 
 
 def names() -> list[str]:

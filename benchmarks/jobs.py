@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import programs
-from benchmarks.measure import interleaved, run_process, table
+from benchmarks.measure import interleaved, peak_rss_bytes, run_process, table
 from penstock import compat
 
 RECORDS = int(os.environ.get("PENSTOCK_BENCH_RECORDS", "2000000"))
@@ -113,9 +113,9 @@ def start_and_memory() -> None:
     rows = []
     for peer, command in peers.items():
         starts = sorted(run_process([*command, "keyed_sum", "10", "10"]).wall_s for _ in range(5))
-        peak = run_process([*command, "keyed_sum", "300000", "1000"]).peak_rss_bytes
+        peak = peak_rss_bytes([*command, "keyed_sum", "300000", "1000"])
         rows.append([peer, f"{starts[2]:.2f} s", f"{peak / 2**20:.0f} MiB"])
-    table("Start and memory", ["", "ten records, start to end", "peak RSS, keyed sum of 1 k keys"], rows)
+    table("Start and memory", ["", "ten records, start to end", "peak RSS with children, keyed sum of 1 k keys"], rows)
 
 
 def against_bytewax() -> None:

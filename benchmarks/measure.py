@@ -43,11 +43,10 @@ def interleaved(variants: dict[str, Callable[[], Any]], rounds: int = 5) -> dict
 
 @dataclass(frozen=True)
 class ProcessRun:
-    """One finished process: wall and CPU seconds, peak RSS of the largest process, its output."""
+    """One finished process: wall and CPU seconds, its output."""
 
     wall_s: float
     cpu_s: float
-    peak_rss_bytes: int
     stdout: str
     stderr: str
 
@@ -64,10 +63,36 @@ def run_process(command: list[str], **environment: str) -> ProcessRun:
         process.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)
         err.seek(0)
-        run = ProcessRun(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, out.read(), err.read())
+        run = ProcessRun(wall, usage.ru_utime + usage.ru_stime, out.read(), err.read())
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)} exited with {process.returncode}:\n{run.stderr[-2000:]}")
     return run
+
+
+def peak_rss_bytes(command: list[str], interval_s: float = 0.02) -> int:
+    """Runs a command and samples the RSS of it and all its descendants (a JVM, workers); the largest sum."""
+    environment = {**os.environ, "PATH": f"{Path(command[0]).parent}:{os.environ['PATH']}"}
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+    peak = 0
+    while process.poll() is None:
+        peak = max(peak, _tree_rss_bytes(process.pid))
+        time.sleep(interval_s)
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)} exited with {process.returncode}")
+    return peak
+
+
+def _tree_rss_bytes(process_id: int) -> int:
+    try:
+        pages = int(Path(f"/proc/{process_id}/statm").read_text().split()[1])
+        children = [
+            int(child)
+            for task in Path(f"/proc/{process_id}/task").iterdir()
+            for child in (task / "children").read_text().split()
+        ]
+    except (OSError, IndexError):
+        return 0  # it has ended
+    return pages * os.sysconf("SC_PAGE_SIZE") + sum(map(_tree_rss_bytes, children))
 
 
 def median_process(command: list[str], rounds: int = 5, **environment: str) -> ProcessRun:
