@@ -88,6 +88,34 @@ def test_the_bridges_to_the_jvm_explain_themselves(alias):
     assert issubclass(JobError, JavaException)
 
 
+def test_what_extensions_import_is_there(alias):
+    from pyflink.common.utils import JavaObjectWrapper
+    from pyflink.datastream.utils import ResultTypeQueryable, create_java_properties
+    from pyflink.find_flink_home import _find_flink_home
+    from pyflink.serializers import PickleSerializer
+    from pyflink.util.api_stability_decorators import Deprecated, PublicEvolving
+    from pyflink.util.exceptions import DatabaseNotExistException, TableException, convert_py4j_exception
+
+    serializer = PickleSerializer()
+    assert serializer.loads(serializer.dumps({"a": (1, None)})) == {"a": (1, None)}
+    assert PublicEvolving()(ResultTypeQueryable) is ResultTypeQueryable
+    with pytest.warns(DeprecationWarning, match="Row has been deprecated since version 3. Use a tuple"):
+        Deprecated(since="3", detail="Use a tuple.")(type("Row", (), {}))
+    assert issubclass(DatabaseNotExistException, PenstockError)
+    assert convert_py4j_exception(TableException("x")).args == ("x",)
+    for use in (lambda: JavaObjectWrapper(1), lambda: create_java_properties({}), _find_flink_home):
+        with pytest.raises(UnsupportedFeatureError, match=r"JVM|FLINK_HOME"):
+            use()
+
+
+def test_an_error_answers_as_the_java_exception_it_stands_for():
+    error = JobError("what happened")
+    error.__cause__ = ValueError("why")
+    assert error.java_exception.getMessage() == "what happened"
+    assert str(error.java_exception.getCause()) == "ValueError: why"
+    assert error.java_exception.getCause().getCause() is None
+
+
 def test_installing_and_uninstalling(alias):
     penstock.compat.install()
     import pyflink.common  # noqa: F401
@@ -136,6 +164,48 @@ def test_py4j_is_stood_in_for_only_where_it_is_missing(tmp_path):
         print(getattr(Py4JJavaError, "real", False))
     """
     assert run(code, tmp_path) == "True"
+
+
+REAL_PY4J = """
+class Py4JError(Exception):
+    def __init__(self, args=None, cause=None):
+        super().__init__(args)
+        self.cause = cause
+
+
+class Py4JJavaError(Py4JError):
+    def __init__(self, msg, java_exception):
+        self.java_exception = java_exception
+
+    def __str__(self):
+        raise AssertionError("asks the JVM")
+"""
+
+
+@pytest.mark.parametrize("imported_first", [True, False])
+def test_an_installed_py4j_catches_failed_jobs_too(tmp_path, imported_first):
+    (tmp_path / "py4j").mkdir()
+    (tmp_path / "py4j" / "__init__.py").write_text("")
+    (tmp_path / "py4j" / "protocol.py").write_text(REAL_PY4J)
+    code = f"""
+        if {imported_first}:
+            import py4j.protocol
+        import penstock.compat
+        penstock.compat.install()
+        from py4j.protocol import Py4JJavaError
+        from pyflink.datastream import StreamExecutionEnvironment
+        env = StreamExecutionEnvironment.get_execution_environment()
+        env.from_collection([0]).map(lambda x: 1 / x).print()
+        try:
+            env.execute()
+        except Py4JJavaError as error:
+            text = str(error) + error.java_exception.toString()
+        assert text.count("ZeroDivisionError: division by zero") == 2, text
+        penstock.compat.uninstall()
+        from penstock.errors import JobError, UnsupportedFeatureError
+        print(issubclass(JobError, Py4JJavaError), UnsupportedFeatureError("x"))
+    """
+    assert run(code, tmp_path) == "False x"
 
 
 @pytest.mark.skipif(importlib.util.find_spec("py4j") is not None, reason="py4j is installed")

@@ -20,6 +20,7 @@ from penstock.conf import (
 from penstock.datastream import (
     CheckpointConfig,
     CheckpointingMode,
+    DataStream,
     EmbeddedRocksDBStateBackend,
     ExternalizedCheckpointCleanup,
     ExternalizedCheckpointRetention,
@@ -206,7 +207,8 @@ def test_cached_files_and_groups_are_known(env):
     [
         lambda env: env.add_source(object()),
         lambda env: env.create_input(object()),
-        lambda env: env._j_stream_execution_environment,
+        lambda env: env._j_stream_execution_environment.getStreamGraph(True),
+        lambda env: env._j_stream_execution_environment.getConfiguration().getOptional(1),
         lambda env: StreamExecutionEnvironment(object()),
         lambda env: CheckpointConfig(object()),
     ],
@@ -214,6 +216,21 @@ def test_cached_files_and_groups_are_known(env):
 def test_what_needs_the_jvm_says_so(env, use):
     with pytest.raises(UnsupportedFeatureError, match="JVM"):
         use(env)
+
+
+def test_programs_reach_the_configuration_and_sockets_below_the_api(env):
+    j_env = env._j_stream_execution_environment
+    j_env.getConfiguration().setString("pipeline.name", "from below")
+    assert env.get_configuration().get_string("pipeline.name", "") == "from below"
+    configuration = Configuration(j_configuration=j_env.getConfiguration())
+    configuration.set_integer("pipeline.max-parallelism", 7)
+    assert env.get_max_parallelism() == 7
+    assert j_env.getConfiguration().getInteger("pipeline.max-parallelism", -1) == 7
+    assert configuration.remove_config("pipeline.max-parallelism")
+    assert env.get_max_parallelism() == -1
+    lines = DataStream(j_env.socketTextStream("localhost", 9999))
+    assert lines.get_type() == Types.STRING()
+    assert lines.map(len).get_execution_environment() is env
 
 
 # -- checkpoints and state -----------------------------------------------------------------------

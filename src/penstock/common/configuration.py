@@ -18,12 +18,15 @@ class Configuration:
     """Keys to values. Values are converted when read; unknown keys are accepted. Owned by whoever made it."""
 
     def __init__(self, other: Configuration | None = None, j_configuration: Any = None) -> None:
-        if j_configuration is not None:
-            raise UnsupportedFeatureError(
-                "Configuration(j_configuration=…) wraps a Java object; there is no JVM in this process. "
-                "Use Configuration() and its setters."
-            )
         self._values: dict[str, Any] = dict(other._values) if other is not None else {}
+        if j_configuration is not None:  # that of an environment, see datastream/_java_environment.py
+            values = getattr(j_configuration, "values", None)
+            if values is None:
+                raise UnsupportedFeatureError(
+                    "Configuration(j_configuration=…) wraps a Java object; there is no JVM in this process. "
+                    "Use Configuration() and its setters."
+                )
+            self._values = values()
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> Configuration:

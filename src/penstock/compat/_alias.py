@@ -1,6 +1,9 @@
 """The import alias: modules `pyflink.…` are the very modules `penstock.…`, so objects and pickles are the same.
 
 Installed by `penstock run`, or by a program with `penstock.compat.install()`. It wins over an installed apache-flink.
+
+Programs catch `py4j.protocol.Py4JJavaError`. Where py4j is not installed a stand-in gives them Penstock's error under
+that name; where it is, Penstock's errors become subclasses of the real one as soon as the program imports it.
 """
 
 from __future__ import annotations
@@ -9,11 +12,12 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Sequence
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from penstock.compat._incidental import show_incidental_names
+from penstock.errors import PenstockError, _Root
 
 if TYPE_CHECKING:
     from importlib.abc import Loader as _Loader
@@ -29,13 +33,20 @@ SHARED = ("common", "datastream", "metrics", "table")
 
 STAND_INS = {
     "pyflink": "penstock.compat._pyflink",
+    "pyflink.common.utils": "penstock.compat.java_object",
+    "pyflink.datastream.utils": "penstock.compat.result_types",
+    "pyflink.find_flink_home": "penstock.compat.find_flink_home",
     "pyflink.java_gateway": "penstock.compat.java_gateway",
+    "pyflink.serializers": "penstock.compat.serializers",
     "pyflink.util": "penstock.compat.util",
+    "pyflink.util.api_stability_decorators": "penstock.compat.util.api_stability_decorators",
     "pyflink.util.exceptions": "penstock.compat.util.exceptions",
     "pyflink.util.java_utils": "penstock.compat.util.java_utils",
     "pyflink.version": "penstock.compat.version",
 }
 """Modules of PyFlink that stand elsewhere in Penstock."""
+
+PY4J_ERRORS = "py4j.protocol"
 
 PY4J_STAND_INS = {
     "py4j": "penstock.compat.py4j",
@@ -63,6 +74,22 @@ class _AliasLoader(_Loader):
         module.__spec__ = self._real_spec
 
 
+class _Py4JLoader(_Loader):
+    """Loads the real `py4j.protocol` and makes Penstock's errors its own. Used by the import system under its locks."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """As the real loader does."""
+        return self._real.create_module(spec)  # type: ignore[no-any-return]
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Executes the module, then gives PenstockError its new base."""
+        self._real.exec_module(module)
+        PenstockError.__bases__ = (module.Py4JJavaError,)
+
+
 class _AliasFinder:
     """Finds the aliased modules; stands first on `sys.meta_path`."""
 
@@ -79,7 +106,7 @@ class _AliasFinder:
         """
         real_name = self._real_name(fullname)
         if real_name is None:
-            return None
+            return self._real_py4j(path) if fullname == PY4J_ERRORS else None
         real = importlib.util.find_spec(real_name) if real_name else None
         if real is None:
             raise ModuleNotFoundError(
@@ -89,6 +116,12 @@ class _AliasFinder:
             )
         is_package = real.submodule_search_locations is not None
         return ModuleSpec(fullname, _AliasLoader(real_name), origin=real.origin, is_package=is_package)
+
+    def _real_py4j(self, path: Sequence[str] | None) -> ModuleSpec | None:
+        spec = PathFinder.find_spec(PY4J_ERRORS, path)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _Py4JLoader(spec.loader)
+        return spec
 
     def _real_name(self, fullname: str) -> str | None:
         """The module an alias stands for; "" where PyFlink may have one and Penstock has none; None for no alias."""
@@ -119,6 +152,8 @@ def install() -> None:
     for name in _loaded(ALIAS):
         _replaced[name] = sys.modules.pop(name)
     sys.meta_path.insert(0, _finder)
+    if PY4J_ERRORS in sys.modules:
+        PenstockError.__bases__ = (sys.modules[PY4J_ERRORS].Py4JJavaError,)
 
 
 def uninstall() -> None:
@@ -127,6 +162,7 @@ def uninstall() -> None:
     if _finder is None:
         return
     sys.meta_path.remove(_finder)
+    PenstockError.__bases__ = (_Root,)
     for name in _loaded(ALIAS):
         del sys.modules[name]
     if "py4j" in _finder._stand_ins:

@@ -65,8 +65,15 @@ them as `pyflink.…`.
 
 Of `pyflink.table` there is what DataStream programs use: `DataTypes`, `Schema`, `TableDescriptor`,
 `FormatDescriptor`, and `StreamTableEnvironment` with `create`, `create_temporary_table` (connector `datagen`),
-`from_path` and `to_data_stream`. Every other name of it can be imported and raises when it is used. Names of Flink 1.x
-that 2.x removed work and warn that a 2.x cluster refuses them: {removed}.
+`from_path` and `to_data_stream`. Every other name of it can be imported and raises when it is used.
+
+A failed job raises a `JobError` whose text holds the Python traceback. Programs that catch `py4j.protocol.Py4JJavaError`
+catch it, whether py4j is installed or not, and find `java_exception.toString()`, `.getMessage()` and `.getCause()`.
+Of the Java objects below the API, the two things that PyFlink has no other way to do work:
+`DataStream(env._j_stream_execution_environment.socketTextStream(host, port))`, and reading and changing the configuration
+with `get_j_env_configuration(env._j_stream_execution_environment)`.
+
+Names of Flink 1.x that 2.x removed work and warn that a 2.x cluster refuses them: {removed}.
 """
 
 REMOVED_NAMES = (

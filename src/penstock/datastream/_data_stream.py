@@ -74,11 +74,13 @@ class DataStream(OperatorSettings):
 
     def __init__(
         self,
-        env: StreamExecutionEnvironment,
-        edges: tuple[InputEdge, ...],
-        type_info: TypeInformation | None,
+        env: StreamExecutionEnvironment | DataStream,
+        edges: tuple[InputEdge, ...] = (),
+        type_info: TypeInformation | None = None,
         operator: Transformation | None = None,
     ) -> None:
+        if isinstance(env, DataStream):  # programs wrap what `socketTextStream` of the Java environment returns
+            env, edges, type_info, operator = env._env, env._edges, env._type, env._operator
         self._env = env
         self._edges = edges
         self._type = type_info

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from penstock.datastream._cached_stream import CachedDataStream
     from penstock.datastream._closeable_iterator import CloseableIterator
     from penstock.datastream._functions import SourceFunction
+    from penstock.datastream._java_environment import JavaEnvironment
     from penstock.datastream.checkpointing_mode import CheckpointingMode
     from penstock.datastream.connectors.base import Source
     from penstock.datastream.slot_sharing_group import SlotSharingGroup
@@ -391,11 +392,10 @@ class StreamExecutionEnvironment(PythonDependencies, RemovedEnvironmentMethods):
             )
 
     @property
-    def _j_stream_execution_environment(self) -> NoReturn:
-        raise UnsupportedFeatureError(
-            "StreamExecutionEnvironment._j_stream_execution_environment is PyFlink's internal access to the JVM; "
-            "Penstock has none. For configuration use env.configure(Configuration)."
-        )
+    def _j_stream_execution_environment(self) -> JavaEnvironment:
+        from penstock.datastream._java_environment import JavaEnvironment
+
+        return JavaEnvironment(self)
 
 
 def _with_inputs(operators: list[Transformation]) -> tuple[Transformation, ...]:

@@ -36,12 +36,24 @@ def _bridge(name: str) -> Callable[..., NoReturn]:
     return refuse
 
 
+def get_j_env_configuration(j_env: Any) -> Any:
+    """The configuration of an environment, given its `_j_stream_execution_environment`: to be read and changed.
+
+    Raises:
+        UnsupportedFeatureError: for anything else; there is no JVM.
+    """
+    from penstock.datastream._java_environment import JavaEnvironment
+
+    if isinstance(j_env, JavaEnvironment):
+        return j_env.getConfiguration()
+    return _bridge("get_j_env_configuration")()
+
+
 add_jars_to_context_class_loader = _bridge("add_jars_to_context_class_loader")
 create_url_class_loader = _bridge("create_url_class_loader")
 from_j_duration = _bridge("from_j_duration")
 get_field = _bridge("get_field")
 get_field_value = _bridge("get_field_value")
-get_j_env_configuration = _bridge("get_j_env_configuration")
 invoke_method = _bridge("invoke_method")
 is_instance_of = _bridge("is_instance_of")
 is_local_deployment = _bridge("is_local_deployment")
