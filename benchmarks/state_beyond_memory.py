@@ -1,6 +1,6 @@
 """State ten times the memory of a control group: what becomes of the same job on Penstock and elsewhere.
 
-    sudo python -m benchmarks.state_beyond_memory [--limit-mib 320] [--times 10] [--engines penstock-rocksdb …]
+    sudo python -m benchmarks.state_beyond_memory [--limit-mib 160] [--times 10] [--engines penstock-rocksdb …]
 
 Each engine runs `beyond_memory_programs.py` in a control group of its own (memory controller of version 1 or 2; needs
 the right to make one) with the limit as its memory and no swap. Anonymous memory is sampled from outside every 20 ms.
@@ -28,15 +28,15 @@ MIB = 1 << 20
 PROGRAM = Path(__file__).with_name("beyond_memory_programs.py")
 RECORD_BYTES = 1100
 PLAN_MIB = {
-    "taskmanager.memory.framework.heap.size": 48,
-    "taskmanager.memory.task.heap.size": 80,
-    "taskmanager.memory.framework.off-heap.size": 16,
-    "taskmanager.memory.network.min": 8,
-    "taskmanager.memory.network.max": 8,
-    "taskmanager.memory.managed.size": 72,
-    "taskmanager.memory.jvm-metaspace.size": 56,
-    "taskmanager.memory.jvm-overhead.min": 40,
-    "taskmanager.memory.jvm-overhead.max": 40,
+    "taskmanager.memory.framework.heap.size": 32,
+    "taskmanager.memory.task.heap.size": 40,
+    "taskmanager.memory.framework.off-heap.size": 8,
+    "taskmanager.memory.network.min": 4,
+    "taskmanager.memory.network.max": 4,
+    "taskmanager.memory.managed.size": 32,
+    "taskmanager.memory.jvm-metaspace.size": 28,
+    "taskmanager.memory.jvm-overhead.min": 16,
+    "taskmanager.memory.jvm-overhead.max": 16,
 }
 """What is set."""
 
