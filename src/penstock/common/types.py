@@ -61,16 +61,15 @@ class Row:
     _values: list[Any]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        setter = object.__setattr__
         if kwargs:
             if args:
                 raise ValueError("A Row is made of values or of named values, can not use both args and kwargs.")
-            setter(self, "_names", list(kwargs))
-            setter(self, "_values", list(kwargs.values()))
+            _set_names(self, list(kwargs))
+            _set_values(self, list(kwargs.values()))
         else:
-            setter(self, "_names", None)
-            setter(self, "_values", list(args))
-        setter(self, "_row_kind", _INSERT)
+            _set_names(self, None)
+            _set_values(self, list(args))
+        _set_row_kind(self, _INSERT)
 
     @staticmethod
     def of_kind(row_kind: RowKind, *args: Any, **kwargs: Any) -> Row:
@@ -163,9 +162,12 @@ class Row:
             raise ValueError(name) from None
 
     def __getattr__(self, item: str) -> Any:
-        if item.startswith("_") or self._names is None or item not in self._names:
-            raise AttributeError(item)
-        return self._values[self._names.index(item)]
+        if item[:1] != "_" and self._names is not None:
+            try:
+                return self._values[self._names.index(item)]
+            except ValueError:
+                pass
+        raise AttributeError(item)
 
     def __setattr__(self, key: str, value: Any) -> None:
         if key == "_fields":
@@ -201,6 +203,10 @@ class Row:
 
     def __len__(self) -> int:
         return len(self._values)
+
+
+# Setters that go past `__setattr__`: programs make a row for each record.
+_set_names, _set_values, _set_row_kind = (vars(Row)[slot].__set__ for slot in ("_names", "_values", "_row_kind"))
 
 
 def _create_row(fields: Sequence[str] | None, values: Sequence[Any], row_kind: RowKind | None = None) -> Row:
