@@ -69,7 +69,7 @@ class Row:
         else:
             _set_names(self, None)
             _set_values(self, list(args))
-        _set_row_kind(self, _INSERT)
+        _set_kind(self, _INSERT)
 
     @staticmethod
     def of_kind(row_kind: RowKind, *args: Any, **kwargs: Any) -> Row:
@@ -203,10 +203,6 @@ class Row:
 
     def __len__(self) -> int:
         return len(self._values)
-
-
-# Setters that go past `__setattr__`: programs make a row for each record.
-_set_names, _set_values, _set_row_kind = (vars(Row)[slot].__set__ for slot in ("_names", "_values", "_row_kind"))
 
 
 def _create_row(fields: Sequence[str] | None, values: Sequence[Any], row_kind: RowKind | None = None) -> Row:
