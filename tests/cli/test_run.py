@@ -36,6 +36,8 @@ def test_the_word_count_of_the_readme(tmp_path: Path) -> None:
     assert "component" not in done.stdout
     assert "heap" in done.stderr
     assert "of budget" in done.stderr
+    assert "thread stacks" in done.stderr
+    assert "process as a whole" in done.stderr.splitlines()[-1]
 
 
 def test_word_count_into_files(tmp_path: Path) -> None:
@@ -146,3 +148,25 @@ def test_isolation_says_what_ended_the_child(tmp_path: Path) -> None:
 def test_isolation_passes_output_and_exit_code_on(tmp_path: Path) -> None:
     done = penstock("run", "--isolate", program(tmp_path, "print('here')\nimport sys\nsys.exit(5)\n"))
     assert (done.returncode, done.stdout) == (5, "here\n")
+
+
+def test_a_program_that_outgrows_the_heap_itself_leaves_a_report(tmp_path: Path) -> None:
+    path = tmp_path / "job.py"
+    path.write_text("kept = []\nwhile True:\n    kept.append([1, 2, 3])\n")
+    done = penstock("run", "-D", "taskmanager.memory.task.heap.size=16m", "--report", str(tmp_path), str(path))
+    assert done.returncode == 1
+    assert "in task 'the program itself'" in done.stderr
+    assert "Traceback" not in done.stderr
+    (report,) = tmp_path.glob("oom-*.json")
+    containers = json.loads(report.read_text())["call"]["containers"]
+    assert containers[0]["path"].startswith("kept in <module>()")
+
+
+def test_a_job_that_could_use_more_buffers_than_there_are_is_warned_of(tmp_path: Path) -> None:
+    path = program(
+        tmp_path, "env.from_collection([1]).rebalance().map(str).set_parallelism(8).print()\nenv.execute()\n"
+    )
+    limits = [f"-Dtaskmanager.memory.network.{end}=1m" for end in ("min", "max")]
+    done = penstock("run", *limits, path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("network buffers that all tasks could use") == 1

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,7 @@ from penstock.memory._process_memory import (
     peak_resident_bytes,
     proportional_bytes,
     resident_memory,
+    thread_stack_bytes,
 )
 
 MIB = 1 << 20
@@ -97,6 +99,33 @@ def test_the_table_shows_budget_against_peak() -> None:
     ]
     assert lines[2].startswith("  state: count")
     assert lines[-1].startswith("process (RSS)")
+
+
+def test_the_stacks_of_threads_are_named() -> None:
+    used = threading.Event()
+    ended = threading.Event()
+
+    def deep(number: int) -> int:
+        return number and max([number], key=lambda _: deep(number - 1))
+
+    def work() -> None:
+        deep(100)
+        used.set()
+        ended.wait()
+
+    before = thread_stack_bytes()
+    thread = threading.Thread(target=work)
+    thread.start()
+    used.wait()
+    grown = thread_stack_bytes() - before
+    ended.set()
+    thread.join()
+    assert grown == 0 if before == thread_stack_bytes() == 0 else 64 << 10 < grown < 8 * MIB
+    walked = Ledger(fixed, lambda: 5 * MIB).snapshot(pss=True)
+    (stacks,) = walked.entries
+    assert (stacks.component, stacks.used_bytes) == ("thread stacks", 5 * MIB)
+    assert walked.unattributed_bytes == 95 * MIB
+    assert "no limit" not in ledger_table(walked)
 
 
 @pytest.mark.parametrize(

@@ -35,3 +35,5 @@ def test_one_sentence_says_what_holds() -> None:
     both = describe_backstop(GIB, "/sys/fs/cgroup/x", 2 * GIB)
     assert "RLIMIT_DATA" in both
     assert "/sys/fs/cgroup/x" in both
+    assert "process.size sets one" in describe_backstop(None, None, isolated=False)
+    assert "no control group limits it" in describe_backstop(GIB, None, isolated=False)

@@ -18,9 +18,14 @@ from penstock.memory._process_memory import (
     peak_resident_bytes,
     proportional_bytes,
     resident_memory,
+    thread_stack_bytes,
 )
 
 __all__ = ["FigureKind", "Gauge", "Ledger", "LedgerEntry", "LedgerSnapshot"]
+
+
+THREAD_STACKS = "thread stacks"
+"""The component that is read only where page tables are walked anyway."""
 
 
 class FigureKind(Enum):
@@ -173,13 +178,19 @@ class Gauge:
 class Ledger:
     """All gauges of a process. Owned by the process; any thread may call it."""
 
-    def __init__(self, resident: Callable[[], ResidentMemory] = resident_memory) -> None:
+    def __init__(
+        self,
+        resident: Callable[[], ResidentMemory] = resident_memory,
+        stacks: Callable[[], int] = thread_stack_bytes,
+    ) -> None:
         """Opens an empty ledger.
 
         Args:
             resident: what the kernel says the process holds.
+            stacks: what it says the threads' stacks hold; read where page tables are walked anyway.
         """
         self._resident = resident
+        self._stacks = stacks
         self._lock = threading.Lock()
         self._gauges: dict[Gauge, None] = {}
 
@@ -219,11 +230,15 @@ class Ledger:
         """Reads all gauges: some microseconds each.
 
         Args:
-            pss: whether to walk the page tables too, which takes milliseconds.
+            pss: whether to walk the page tables too, which takes milliseconds: for PSS, and the stacks of threads.
         """
         with self._lock:
             gauges = tuple(self._gauges)
         entries = tuple(gauge.sample() for gauge in gauges)
+        if pss:
+            held_bytes = self._stacks()
+            stacks = LedgerEntry(THREAD_STACKS, FigureKind.SAMPLED, None, held_bytes, held_bytes, held_bytes)
+            entries += (stacks,)
         memory = self._resident()
         return LedgerSnapshot(
             time_ms=time.time_ns() // 1_000_000,

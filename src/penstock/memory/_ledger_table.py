@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from penstock.memory._ledger import LedgerEntry, LedgerSnapshot
+from penstock.memory._ledger import THREAD_STACKS, LedgerEntry, LedgerSnapshot
 
 __all__ = ["ledger_table", "short_size"]
 
 _HEADER = ("component", "budget", "used", "peak", "of budget", "figure")
-_ORDER = ("heap", "off-heap", "managed", "network", "metaspace", "overhead")
+_ORDER = ("heap", "off-heap", "managed", "network", "metaspace", "overhead", THREAD_STACKS)
 _UNITS = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 
 
@@ -49,7 +49,7 @@ def _row(entry: LedgerEntry, indent: str) -> tuple[str, ...]:
     name = entry.component if entry.slot is None else f"{entry.component} (slot {entry.slot})"
     budget = entry.budget_bytes
     if budget is None:
-        limit = "" if entry.within is not None else "no limit"
+        limit = "" if entry.within is not None or entry.component == THREAD_STACKS else "no limit"
     else:
         limit = short_size(budget)
     return (

@@ -8,15 +8,14 @@ reserved addresses.
 from __future__ import annotations
 
 import resource
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 from penstock.conf import MemorySize
+from penstock.memory._process_memory import thread_stack_size_bytes
 
 __all__ = ["DataLimit", "data_limit_bytes", "describe_backstop", "idle_mapped_bytes"]
 
-DEFAULT_STACK_BYTES = 8 << 20
 DEFAULT_THREADS = 16
 MARGIN_FRACTION = 0.10
 
@@ -32,12 +31,8 @@ def data_limit_bytes(budget_bytes: int, threads: int = DEFAULT_THREADS, idle_map
         threads: how many threads to allow for.
         idle_mapped_bytes: writable memory mapped but not in use at start-up.
     """
-    stack_bytes = threading.stack_size()  # sets it to the default, too
-    if stack_bytes:
-        threading.stack_size(stack_bytes)
-    else:
-        stack_bytes = _default_stack_bytes()
-    return budget_bytes + int(budget_bytes * MARGIN_FRACTION) + threads * stack_bytes + idle_mapped_bytes
+    stack_bytes = threads * thread_stack_size_bytes()
+    return budget_bytes + int(budget_bytes * MARGIN_FRACTION) + stack_bytes + idle_mapped_bytes
 
 
 def idle_mapped_bytes(root: Path = Path("/")) -> int:
@@ -84,16 +79,20 @@ class DataLimit:
         self._before = self.held_bytes = None
 
 
-def describe_backstop(data_limit: int | None, cgroup_path: str | None, cgroup_limit: int | None = None) -> str:
+def describe_backstop(
+    data_limit: int | None, cgroup_path: str | None, cgroup_limit: int | None = None, *, isolated: bool = True
+) -> str:
     """The sentence a run says about what holds the process as a whole.
 
     Args:
         data_limit: RLIMIT_DATA in bytes, or None where it is not set.
-        cgroup_path: the control group made for the job, or None.
+        cgroup_path: the control group that limits the process, or None.
         cgroup_limit: its limit in bytes.
+        isolated: whether a control group was to be made for it.
     """
     if data_limit is None and cgroup_path is None:
-        return "Nothing holds the process as a whole: its plan has no total (task heap is unlimited)."
+        remedy = "" if isolated else "; taskmanager.memory.process.size sets one"
+        return f"Nothing holds the process as a whole: its plan has no total (task heap is unlimited){remedy}."
     parts = []
     if data_limit is not None:
         parts.append(
@@ -101,11 +100,6 @@ def describe_backstop(data_limit: int | None, cgroup_path: str | None, cgroup_li
         )
     if cgroup_path is not None and cgroup_limit is not None:
         parts.append(f"the control group {cgroup_path} at {MemorySize(cgroup_limit).human()}")
-    rest = "" if cgroup_path is not None else "; no control group could be made for it"
+    missing = "no control group could be made for it" if isolated else "no control group limits it"
+    rest = "" if cgroup_path is not None else f"; {missing}"
     return f"The process as a whole is held by {' and '.join(parts)}{rest}."
-
-
-def _default_stack_bytes() -> int:
-    """Threads get the soft stack limit as their stack size, 2 MiB where it is unlimited (pthread_create)."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_STACK)
-    return DEFAULT_STACK_BYTES if soft == resource.RLIM_INFINITY else soft

@@ -102,6 +102,7 @@ class InProcessAttempt:
         except BaseException:
             self._memory.close()
             raise
+        self._memory.warn()
         for task in self.tasks:
             scheduler.add(task)
         for collector in collectors.values():

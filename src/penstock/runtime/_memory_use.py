@@ -157,6 +157,12 @@ class JobMemory:
         self._gates.append(gate)
         return gate
 
+    def warn(self) -> None:
+        """After the tasks are deployed: says, in `penstock run`, if they could use more buffers than there are."""
+        warning = self.network.usage_warning()
+        if warning is not None and self._process is not None:
+            self._process.say_once(warning)
+
     def close(self) -> None:
         """The tasks have ended: proves that everything was given back.
 

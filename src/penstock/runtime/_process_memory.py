@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import os
+import resource
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -27,9 +28,11 @@ from penstock.memory import (
     LocalPlan,
     MemoryLog,
     OffHeapMeter,
+    TaskHeapError,
     TaskManagerPlan,
     check_container,
     data_limit_bytes,
+    describe_backstop,
     find_container_limit,
     heap_limit_in_container,
     idle_mapped_bytes,
@@ -53,6 +56,8 @@ if TYPE_CHECKING:
     from penstock.runtime._task import Task
 
 __all__ = ["ProcessMemory", "current_process", "in_runtime"]
+
+PROGRAM = "the program itself"
 
 _current: ProcessMemory | None = None
 _NOTHING = nullcontext()
@@ -98,6 +103,7 @@ class ProcessMemory:
         self._slots: dict[int, int] = {}
         self._gauges: list[Gauge] = []
         self._workers: dict[int, LedgerSnapshot] = {}
+        self._said: set[str] = set()
 
     # -- life ------------------------------------------------------------------------------------
 
@@ -222,9 +228,13 @@ class ProcessMemory:
         if self.guard.limits is None:
             exec(code, namespace)
             return
-        slot = self.guard.open_slot("the program itself")
+        slot = self.guard.open_slot(PROGRAM)
         try:
             self.guard.call(slot, exec, code, namespace)
+        except TaskHeapError as error:
+            if error.failure.task == PROGRAM:  # a job's own failure was reported when it failed
+                self.report(error, PROGRAM, ())
+            raise
         finally:
             self.guard.close_slot(slot)
 
@@ -312,7 +322,23 @@ class ProcessMemory:
             )
         tables = [ledger_table(now)]
         tables += [f"worker {worker}\n{ledger_table(self._workers[worker])}" for worker in sorted(self._workers)]
-        return "\n\n".join(tables)
+        return "\n\n".join([*tables, self._backstop()])
+
+    def _backstop(self) -> str:
+        soft, _ = resource.getrlimit(resource.RLIMIT_DATA)
+        container = find_container_limit()
+        return describe_backstop(
+            None if soft == resource.RLIM_INFINITY else soft,
+            None if container is None else os.path.dirname(container.source),
+            None if container is None else container.limit_bytes,
+            isolated=False,
+        )
+
+    def say_once(self, warning: str) -> None:
+        """A warning on standard error, the first time it is given: jobs are deployed again when they restart."""
+        if warning not in self._said:
+            self._said.add(warning)
+            sys.stderr.write(f"penstock: {warning}\n")
 
 
 def _prepare_reports() -> None:

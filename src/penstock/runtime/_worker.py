@@ -160,6 +160,7 @@ class WorkerProcess:
         settings.print_lock = print_lock
         settings.task.on_running = lambda task: self._control.control(("running", task_key(task)))
         self._deployment = Deployment(ExecutionGraph.of(facts.graph, attempt), settings)
+        self._memory.warn()
 
     def run(self) -> None:
         """Runs the worker's tasks to their end."""

@@ -263,6 +263,7 @@ def test_stores_of_a_slot_share_one_lease_of_its_managed_memory(tmp_path: Path) 
     assert slot.reserved_bytes == 32 << 20
     assert slot.statistics().shared[RESOURCE_NAME] == (32 << 20, ("one", "two"))
     assert backends[0].memory is backends[1].memory
+    assert slot.resident_bytes() < 8 << 20  # what RocksDB uses, not what is reserved for it
     backends[0].close()
     assert slot.reserved_bytes == 32 << 20
     backends[1].close()

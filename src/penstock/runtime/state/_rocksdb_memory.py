@@ -52,6 +52,8 @@ class SharedResourceOwner(Protocol):
         size_bytes: int,
         create: Callable[[int], Any],
         dispose: Callable[[Any], None] | None,
+        *,
+        usage: Callable[[Any], int] | None,
     ) -> Any:
         """A share in a resource inside managed memory."""
         ...
@@ -182,7 +184,9 @@ class RocksDBMemory:
             return cls.create(plan)
 
         if plan.source == "managed" and slot is not None:
-            return slot.lease_shared(RESOURCE_NAME, owner, plan.total_bytes or 0, create, cls.dispose)
+            return slot.lease_shared(
+                RESOURCE_NAME, owner, plan.total_bytes or 0, create, cls.dispose, usage=lambda held: held.used_bytes
+            )
         if plan.source == "fixed-per-slot" and slot is not None:
             return slot.lease_external(RESOURCE_NAME, owner, plan.total_bytes or 0, create, cls.dispose)
         if plan.source == "fixed-per-tm" and process is not None:
