@@ -9,12 +9,10 @@ from penstock.datastream import OutputTag, SlotSharingGroup
 from penstock.datastream._collection import CollectionSource
 from penstock.datastream._transformations import (
     ChainingStrategy,
-    CollectSpec,
     FilterSpec,
     FlatMapSpec,
     MapSpec,
     PartitioningKind,
-    PrintSpec,
     ProcessSpec,
     ReduceSpec,
     SinkSpec,
@@ -282,7 +280,7 @@ def test_a_collection_has_one_subtask_for_good(numbers):
 def test_sinks(env, numbers):
     numbers.print("id").name("p").uid("u").set_parallelism(1).disable_chaining().slot_sharing_group("g")
     found = operators(env)["p"]
-    assert found.spec == PrintSpec("id")
+    assert found.spec.identifier == "id"
     assert (found.uid, found.parallelism, found.chaining) == ("u", 1, ChainingStrategy.NEVER)
     assert found.inputs[0][0].source is operator(numbers)
 
@@ -320,10 +318,10 @@ def test_collecting_asks_one_subtask_for_what_the_stream_needs(env, numbers):
         "Data stream collect sink",
     ]
     assert pipeline.job_name == "job"
-    assert pipeline.transformations[-1].spec == CollectSpec(None)
+    assert pipeline.transformations[-1].spec.limit is None
     assert pipeline.transformations[-1].parallelism == 1
     assert stream.execute_and_collect(limit=3) == []
-    assert PIPELINES[-1].transformations[-1].spec == CollectSpec(3)
+    assert PIPELINES[-1].transformations[-1].spec.limit == 3
     with pytest.raises(ValueError, match="greater than 0"):
         stream.execute_and_collect(limit=0)
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 import zipfile
 
 import pytest
@@ -500,3 +501,18 @@ def test_importing_the_api_loads_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_what_cannot_be_pickled_is_a_type_error_as_in_pyflink(env):
+    numbers = env.from_collection([1])
+    with pytest.raises(TypeError, match="cannot pickle '_thread.lock' object"):
+        env.from_collection([threading.Lock()])
+    with pytest.raises(TypeError, match="cannot pickle 'StreamExecutionEnvironment' object"):
+        numbers.map(lambda x: x + env.get_parallelism())
+
+
+def test_a_default_may_be_none():
+    configuration = Configuration()
+    assert configuration.get_integer("x", None) is None
+    assert configuration.get_boolean("x", None) is None
+    assert configuration.get_float("x", None) is None

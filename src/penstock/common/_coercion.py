@@ -205,8 +205,10 @@ def _boolean(value: Any) -> Any:
 
 
 def _string(value: Any) -> Any:
-    if isinstance(value, str) or value is None:
+    if type(value) is str or value is None:
         return value
+    if isinstance(value, str):  # of numpy, an enum, …: what comes out of the encoding is a plain text
+        return str.__str__(value)
     raise AttributeError(
         f"'{type(value).__name__}' object has no attribute 'encode': STRING takes a str, got {value!r}"
     )

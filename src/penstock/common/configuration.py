@@ -49,7 +49,7 @@ class Configuration:
         Raises:
             ConfigurationError: if it is none.
         """
-        return int(self._converted(key, LONG, default_value))
+        return int(self._converted(key, LONG)) if key in self._values else default_value
 
     def set_integer(self, key: str, value: int) -> Configuration:
         """Sets an integer."""
@@ -61,7 +61,7 @@ class Configuration:
         Raises:
             ConfigurationError: if it is none.
         """
-        return bool(self._converted(key, BOOLEAN, default_value))
+        return bool(self._converted(key, BOOLEAN)) if key in self._values else default_value
 
     def set_boolean(self, key: str, value: bool) -> Configuration:
         """Sets a boolean."""
@@ -73,7 +73,7 @@ class Configuration:
         Raises:
             ConfigurationError: if it is none.
         """
-        return float(self._converted(key, DOUBLE, default_value))
+        return float(self._converted(key, DOUBLE)) if key in self._values else default_value
 
     def set_float(self, key: str, value: float) -> Configuration:
         """Sets a float."""
@@ -136,9 +136,7 @@ class Configuration:
         self._values[key] = value
         return self
 
-    def _converted(self, key: str, kind: Any, default: Any) -> Any:
-        if key not in self._values:
-            return default
+    def _converted(self, key: str, kind: Any) -> Any:
         value = self._values[key]
         try:
             return kind.convert(value)

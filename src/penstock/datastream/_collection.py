@@ -6,6 +6,7 @@ import pickle
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from penstock.datastream._transformations import NotPicklableError
 from penstock.datastream.connectors.base import (
     END_OF_INPUT,
     Boundedness,
@@ -15,7 +16,6 @@ from penstock.datastream.connectors.base import (
     SourceReader,
     _EndOfInput,
 )
-from penstock.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from penstock.common.typeinfo import TypeInformation
@@ -34,7 +34,7 @@ class CollectionSource(Source):
         try:
             self._payload = _dumps(elements)
         except Exception as error:
-            raise ConfigurationError(
+            raise NotPicklableError(
                 f"An element given to from_collection() cannot be pickled: {error}. Elements are sent to the tasks as "
                 "pickles; give plain values, and create what cannot be pickled in a function's open()."
             ) from error

@@ -26,6 +26,7 @@ __all__ = [
     "FilterSpec",
     "FlatMapSpec",
     "MapSpec",
+    "NotPicklableError",
     "OperatorSpec",
     "Partitioning",
     "PartitioningKind",
@@ -45,6 +46,10 @@ __all__ = [
 _ids = itertools.count(1)
 
 
+class NotPicklableError(ConfigurationError, TypeError):
+    """Something of the program that cannot be pickled; a TypeError, as pickle's own mostly is and PyFlink lets it be."""
+
+
 class UserFunction:
     """A user's function or function object, pickled when the operator is created, loaded once per subtask.
 
@@ -62,7 +67,7 @@ class UserFunction:
         try:
             self.payload: bytes = cloudpickle.dumps(function)
         except Exception as error:
-            raise ConfigurationError(
+            raise NotPicklableError(
                 f"{self.name} cannot be sent to the tasks: {error}. A function and everything it captures is pickled "
                 f"when it is passed in, as on a Flink cluster. Create connections, locks and open files in open() instead."
             ) from error

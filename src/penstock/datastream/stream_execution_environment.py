@@ -391,6 +391,12 @@ class StreamExecutionEnvironment(PythonDependencies, RemovedEnvironmentMethods):
                 stacklevel=4,
             )
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "cannot pickle 'StreamExecutionEnvironment' object: an environment, and the streams of it, exist where the "
+            "program is built only; give the function the values it needs"
+        )
+
     @property
     def _j_stream_execution_environment(self) -> JavaEnvironment:
         from penstock.datastream._java_environment import JavaEnvironment
