@@ -20,37 +20,35 @@ def execution_plan(graph: StreamGraph) -> str:
     nodes: list[dict[str, Any]] = []
     next_id = max(graph.nodes) + 1
     for node in graph.nodes.values():
-        predecessors = []
+        predecessors: list[dict[str, Any]] = []
+        by_key: dict[tuple[int, int], list[StreamEdge]] = {}
         for edge in node.in_edges:
             if edge.partitioning.kind is PartitioningKind.HASH:
-                source = graph.nodes[edge.source_id]
-                nodes.append(
-                    _entry(
-                        next_id,
-                        "Operator",
-                        KEY_BY_CONTENTS,
-                        source.parallelism,
-                        [_predecessor(edge, "FORWARD")],
-                    )
-                )
-                predecessors.append({"id": next_id, "ship_strategy": "HASH", "side": "second"})
-                next_id += 1
+                by_key.setdefault((edge.input_index, graph.nodes[edge.source_id].parallelism), []).append(edge)
             else:
                 predecessors.append(_predecessor(edge, edge.partitioning.kind.value))
-        nodes.append(_entry(node.id, _pact(node), node.transformation.name, node.parallelism, predecessors))
+        for (_, parallelism), edges in by_key.items():
+            sources = [_predecessor(edge, "FORWARD") for edge in edges]
+            nodes.append(_entry(next_id, "Operator", KEY_BY_CONTENTS, KEY_BY_CONTENTS, parallelism, sources))
+            predecessors.append({"id": next_id, "ship_strategy": "HASH", "side": "second"})
+            next_id += 1
+        name = node.transformation.name
+        contents = node.transformation.description or name
+        nodes.append(_entry(node.id, _pact(node), name, contents, node.parallelism, predecessors))
     import json
 
     return json.dumps({"nodes": nodes}, indent=2)
 
 
 def _entry(
-    node_id: int, pact: str, contents: str, parallelism: int, predecessors: list[dict[str, Any]]
+    node_id: int, pact: str, name: str, contents: str, parallelism: int, predecessors: list[dict[str, Any]]
 ) -> dict[str, Any]:
+    prefix = {"Data Source": "Source: ", "Data Sink": "Sink: "}.get(pact, "")
     entry: dict[str, Any] = {
         "id": node_id,
-        "type": contents if pact == "Operator" else f"{'Source' if pact == 'Data Source' else 'Sink'}: {contents}",
+        "type": prefix + name,
         "pact": pact,
-        "contents": contents if pact == "Operator" else f"{'Source' if pact == 'Data Source' else 'Sink'}: {contents}",
+        "contents": prefix + contents,
         "parallelism": parallelism,
     }
     if predecessors:
