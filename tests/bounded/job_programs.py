@@ -123,6 +123,29 @@ def well_behaved(env):
     return numbers(env, 300_000).map(WellBehaved())
 
 
+def neighbours(env):
+    """A job that hoards, in other slots of the process than the job that is left to do its work."""
+    failed = []
+
+    def hoard():
+        other = StreamExecutionEnvironment.get_execution_environment()
+        other.set_parallelism(1)
+        hoarding_map(other).filter(lambda x: False).print()
+        try:
+            other.execute("hoarder")
+        except Exception as error:
+            failed.append(str(error))
+
+    thread = threading.Thread(target=hoard)
+    thread.start()
+    largest = numbers(env, 300_000).map(lambda x: (x, str(x))).key_by(lambda x: x[0] % 100).reduce(max)
+    with largest.filter(lambda x: x[0] >= 299_900).execute_and_collect("neighbour") as results:
+        count = sum(1 for _ in results)
+    thread.join()
+    print("neighbour", count, "hoarder", "The heap limit was passed" in failed[0])
+    return numbers(env, 10).map(lambda x: x)
+
+
 def main():
     gc.collect()
     env = StreamExecutionEnvironment.get_execution_environment()

@@ -8,16 +8,21 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
+
+from penstock.memory._memory_cgroup import MemoryCgroup
 
 PROGRAM = str(Path(__file__).with_name("job_programs.py"))
 MIB = 1 << 20
 TASK_HEAP_MIB = 128
 FRAMEWORK_HEAP_MIB = 128
 HEAP_MIB = TASK_HEAP_MIB + FRAMEWORK_HEAP_MIB
+GROUP_BYTES = 1 << 30
 OPTIONS = ["-D", f"taskmanager.memory.task.heap.size={TASK_HEAP_MIB}m", "--target", "local"]
 
 
@@ -30,11 +35,17 @@ class Outcome:
 
 
 def run(tmp_path: Path, *arguments: str, options: tuple[str, ...] = ()) -> Outcome:
+    """Runs a program in a control group, where one can be made; nothing but Penstock may end it."""
     command = [sys.executable, "-m", "penstock.cli.main", "run", "--report", str(tmp_path), *OPTIONS, *options]
-    with (tmp_path / "out").open("w+") as out, (tmp_path / "err").open("w+") as err:
-        process = subprocess.Popen([*command, PROGRAM, *arguments], stdout=out, stderr=err)
+    group = MemoryCgroup.create(f"penstock-bounded-{os.getpid()}-{tmp_path.name}", GROUP_BYTES)
+    with group or nullcontext(), (tmp_path / "out").open("w+") as out, (tmp_path / "err").open("w+") as err:
+        join = None if group is None else partial(group.add, 0)  # 0: whoever writes it
+        process = subprocess.Popen([*command, PROGRAM, *arguments], stdout=out, stderr=err, preexec_fn=join)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
+        if group is not None:
+            assert group.oom_kills() == 0
+            assert (group.peak_bytes() or 0) > 10 * MIB
         out.seek(0)
         err.seek(0)
         return Outcome(process.returncode, out.read(), err.read(), usage.ru_maxrss / 1024)
@@ -80,3 +91,10 @@ def test_numpy_is_refused_at_the_off_heap_budget(tmp_path: Path) -> None:
     assert outcome.code == 1, outcome.err
     assert "taskmanager.memory.task.off-heap.size" in outcome.err or "ArrayMemoryError" in outcome.err
     assert outcome.peak_rss_mib < 128 + 64 + 150
+
+
+def test_neighbours_in_other_slots_finish(tmp_path: Path) -> None:
+    outcome = run(tmp_path, "neighbours")
+    assert (outcome.code, outcome.out) == (0, "neighbour 100 hoarder True\nfinished\n"), outcome.err
+    assert list(tmp_path.glob("oom-*.json"))
+    assert outcome.peak_rss_mib < HEAP_MIB * 1.05 + 32
