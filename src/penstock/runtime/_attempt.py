@@ -162,6 +162,7 @@ def deployment_settings(
         buffer_timeout_ms=timeout if conf.get(ExecutionOptions.BUFFER_TIMEOUT_ENABLED) else -1,
         on_snapshot=agent.on_snapshot,
         on_finished=agent.on_finished,
+        is_writing=agent.is_writing,
     )
     return DeploymentSettings(
         clock=facts.clock,

@@ -66,6 +66,7 @@ class SnapshotAgent:
         self._background = background
         self._submit = submit
         self._under_way: dict[int, list[Any]] = {}
+        self._writing: set[tuple[int, TaskKey]] = set()
 
     def on_snapshot(self, task: Task, barrier: Barrier) -> None:
         """A task has sent everything before the barrier: captures its state."""
@@ -78,6 +79,7 @@ class SnapshotAgent:
         task.backend.checkpoint_completed(barrier.confirmed_id)
         snapshot = task.backend.snapshot(checkpoint_id, barrier.writer, canonical=barrier.is_savepoint)
         self._under_way.setdefault(checkpoint_id, []).append(snapshot)
+        self._writing.add((checkpoint_id, task_key(task)))
         task.active_snapshots.append(_Slices(snapshot, lambda: self._finish(checkpoint_id, task, states, snapshot)))
 
     def _finish(self, checkpoint_id: int, task: Task, states: States, snapshot: Any) -> None:
@@ -88,7 +90,13 @@ class SnapshotAgent:
 
         self._background().submit(snapshot.finish).add_done_callback(finished)
 
+    def is_writing(self, task: Task) -> bool:
+        """Whether a snapshot of a task is not yet written or given up (Flink: `waitForPendingCheckpoints`)."""
+        key = task_key(task)
+        return any(writing == key for _, writing in self._writing)
+
     def _written(self, checkpoint_id: int, task: Task, states: States, future: Future[Any]) -> None:
+        self._writing.discard((checkpoint_id, task_key(task)))
         if checkpoint_id not in self._under_way or future.cancelled():
             return
         error = future.exception()
@@ -110,6 +118,7 @@ class SnapshotAgent:
 
     def forget(self, checkpoint_id: int, *, aborted: bool) -> None:
         """A checkpoint is over; an aborted one stops what is under way for it."""
+        self._writing = {(number, key) for number, key in self._writing if number != checkpoint_id}
         for snapshot in self._under_way.pop(checkpoint_id, []):
             if aborted:
                 snapshot.cancel()

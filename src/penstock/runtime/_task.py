@@ -174,6 +174,9 @@ class Task:
         while self.active_snapshots:
             self._advance_snapshots()
             yield True
+        while self._settings.is_writing(self):  # ending would take away what is written, and fail the checkpoint
+            self._rest(self._settings.clock() + 1)
+            yield False
         if self._settings.on_finished is not None:
             self._settings.on_finished(self)
         for output in self.outputs:

@@ -25,6 +25,7 @@ class TaskSettings:
         auto_watermark_interval_ms: how often watermarks are emitted; 0 switches periodic watermarks off.
         buffer_timeout_ms: how long records may wait in an output of a busy task; negative: until it is full.
         on_snapshot: takes part in a checkpoint: called with the task and the barrier after records before the barrier left.
+        is_writing: whether a snapshot of the task is being written: until then the task keeps its state.
         on_running: called with the task when it is open.
         on_finished: called with the task when all its input is processed, before it ends its outputs.
     """
@@ -35,6 +36,7 @@ class TaskSettings:
     on_snapshot: Callable[[Task, Barrier], None] | None = None
     on_finished: Callable[[Task], None] | None = None
     on_running: Callable[[Task], None] | None = None
+    is_writing: Callable[[Task], bool] = lambda task: False
 
 
 @dataclass(slots=True)
