@@ -1,8 +1,8 @@
-"""Frozen records for the floors that `penstock plan` starts up with.
+"""Frozen records for what `penstock plan` starts up with, and for what the start of every job makes.
 
 The rest of the project uses `@dataclass(frozen=True, slots=True)`. Importing `dataclasses` alone takes longer than
-planning a configuration does (it pulls in `inspect` and `ast`), so `conf` and the memory model declare their records
-here instead:
+planning a configuration does (it pulls in `inspect` and `ast`), and each class it makes takes half a millisecond. So
+`conf` and the memory model declare their records here instead, and the runtime those that are not made in hot paths:
 
     class Point(Record):
         x: int

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from penstock.common.job_status import JobStatus
-from penstock.conf import Configuration, ExecutionOptions
+from penstock.conf import Configuration, ExecutionOptions, Record
 from penstock.datastream._transformations import Transformation
 from penstock.errors import ConfigurationError
 
@@ -37,8 +37,7 @@ EXECUTORS: dict[str, str] = {
 DEFAULT_EXECUTOR = "local"
 
 
-@dataclass(frozen=True, slots=True)
-class Pipeline:
+class Pipeline(Record):
     """One job as the program built it.
 
     Attributes:

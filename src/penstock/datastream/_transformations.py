@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from penstock.conf import Record
 from penstock.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -109,8 +110,7 @@ class PartitioningKind(Enum):
     CUSTOM = "CUSTOM"
 
 
-@dataclass(frozen=True, slots=True)
-class Partitioning:
+class Partitioning(Record):
     """An explicit partitioning of an edge.
 
     Attributes:
@@ -124,14 +124,10 @@ class Partitioning:
     partitioner: UserFunction | None = None
 
 
-# Specs are not changed once made, and yet not frozen: a frozen class takes twice as long to make, which every program's
-# start would pay for.
-@dataclass(slots=True, eq=False)
-class OperatorSpec:
+class OperatorSpec(Record):
     """What an operator does; the runtime has one implementation a subclass."""
 
 
-@dataclass(slots=True, eq=False)
 class SourceSpec(OperatorSpec):
     """Reads a `Source`; `watermark_strategy` (a WatermarkStrategy or None) as passed to `from_source`."""
 
@@ -139,42 +135,36 @@ class SourceSpec(OperatorSpec):
     watermark_strategy: Any = None
 
 
-@dataclass(slots=True, eq=False)
 class MapSpec(OperatorSpec):
     """A MapFunction or callable; keyed when the transformation has a key selector, then with keyed state."""
 
     function: UserFunction
 
 
-@dataclass(slots=True, eq=False)
 class FlatMapSpec(OperatorSpec):
     """A FlatMapFunction or callable that returns an iterable for each element."""
 
     function: UserFunction
 
 
-@dataclass(slots=True, eq=False)
 class FilterSpec(OperatorSpec):
     """A FilterFunction or callable; truthiness decides."""
 
     function: UserFunction
 
 
-@dataclass(slots=True, eq=False)
 class ReduceSpec(OperatorSpec):
     """A rolling reduce on a keyed stream (also sum, min, max, min_by, max_by): running aggregates when streaming, one a key in BATCH."""
 
     function: UserFunction
 
 
-@dataclass(slots=True, eq=False)
 class ProcessSpec(OperatorSpec):
     """A ProcessFunction, or on a keyed stream a KeyedProcessFunction."""
 
     function: UserFunction
 
 
-@dataclass(slots=True, eq=False)
 class TwoInputSpec(OperatorSpec):
     """An operator of connected streams.
 
@@ -189,7 +179,6 @@ class TwoInputSpec(OperatorSpec):
     broadcast_descriptors: tuple[Any, ...] = ()
 
 
-@dataclass(slots=True, eq=False)
 class WindowSpec(OperatorSpec):
     """A window operator on a keyed stream, or on all elements (`window_all`: then the key selector is constant).
 
@@ -216,14 +205,12 @@ class WindowSpec(OperatorSpec):
     accumulator_type: TypeInformation | None = None
 
 
-@dataclass(slots=True, eq=False)
 class TimestampsSpec(OperatorSpec):
     """`assign_timestamps_and_watermarks`; `strategy` is the pickled WatermarkStrategy."""
 
     strategy: UserFunction
 
 
-@dataclass(slots=True, eq=False)
 class AsyncSpec(OperatorSpec):
     """An AsyncFunction: `ordered`, `timeout_ms` (0 = none), `capacity` elements in flight, `retry` a pickled AsyncRetryStrategy or None."""
 
@@ -234,21 +221,18 @@ class AsyncSpec(OperatorSpec):
     retry: UserFunction | None = None
 
 
-@dataclass(slots=True, eq=False)
 class PrintSpec(OperatorSpec):
     """Writes one line an element to standard output (spec'd by the input's type)."""
 
     identifier: str | None = None
 
 
-@dataclass(slots=True, eq=False)
 class SinkSpec(OperatorSpec):
     """Writes to a `Sink`."""
 
     sink: Sink
 
 
-@dataclass(slots=True, eq=False)
 class CollectSpec(OperatorSpec):
     """Hands the elements to the client of `execute_and_collect`, at most `limit` where given."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from penstock.common.execution_config import ExecutionConfig, available_cores
@@ -373,7 +372,7 @@ class StreamExecutionEnvironment(PythonDependencies, RemovedEnvironmentMethods):
             return _executor.execute(pipeline, detached=detached)
         from penstock.datastream._cached_stream import CachingHandle
 
-        handle = _executor.execute(replace(pipeline, transformations=(*operators, *sinks)), detached=detached)
+        handle = _executor.execute(pipeline.replace(transformations=(*operators, *sinks)), detached=detached)
         return CachingHandle(handle, self._caches)
 
     def _warn_of_forgotten_sinks(self, pipeline: _executor.Pipeline) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from penstock.conf import Record
 from penstock.datastream._transformations import ChainingStrategy, Partitioning, PartitioningKind
 from penstock.graph._stream_graph import StreamEdge, StreamGraph, StreamNode
 
@@ -36,8 +37,7 @@ class ChainedOperator:
             yield from child.walk()
 
 
-@dataclass(frozen=True, slots=True)
-class JobEdge:
+class JobEdge(Record):
     """An exchange between two vertices.
 
     Attributes:

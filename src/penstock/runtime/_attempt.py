@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from penstock.conf import Configuration, ExecutionOptions
 from penstock.graph import ExecutionGraph, ExecutionVertex, JobGraph
@@ -22,10 +22,12 @@ from penstock.runtime._scheduler import Clock, Scheduler
 from penstock.runtime._snapshots import SnapshotAgent, TaskKey, task_key
 from penstock.runtime._task import Task
 from penstock.runtime._task_settings import Lifecycle, TaskSettings
-from penstock.runtime.sort import ExternalSorter
 from penstock.runtime.state import BackendContext, HashMapBackend, KeyedStateBackend
 
 METERS_EVERY_MS = 5000
+
+if TYPE_CHECKING:
+    from penstock.runtime.sort import ExternalSorter
 
 __all__ = ["Attempt", "InProcessAttempt", "JobFacts", "deployment_settings"]
 
@@ -207,6 +209,8 @@ def _make_backend(
 
 def _make_sorter(memory: JobMemory, vertex: ExecutionVertex, lifecycle: Lifecycle) -> ExternalSorter:
     """The sorted input of a keyed operator in BATCH mode, in the operator's managed memory."""
+    from penstock.runtime.sort import ExternalSorter
+
     reservation = memory.reserve_sort(vertex.vertex.id, vertex.subtask_index, vertex.name)
     sorter = ExternalSorter(reservation.size_bytes, memory.tmp_dirs, vertex.name)
     lifecycle.release += [sorter.close, reservation.release]

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from penstock.conf import Record
 from penstock.datastream._transformations import (
     FilterSpec,
     FlatMapSpec,
@@ -89,8 +90,7 @@ class ChainNode:
         return {tag for tag, _ in [*self.children, *self.outputs] if tag is not None}
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Record):
     """A compiled way into a chain.
 
     Attributes:

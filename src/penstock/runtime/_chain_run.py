@@ -6,7 +6,7 @@ Everything here is a coroutine that yields False while an output is out of credi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from penstock.datastream._transformations import TimestampsSpec
 from penstock.runtime._chain import ChainCompiler, ChainNode, Entry
@@ -16,8 +16,10 @@ from penstock.runtime._outputs import BATCH_LIMIT, Output, SinkOutput
 from penstock.runtime._pace import Pace
 from penstock.runtime._record_types import typed_key_selector
 from penstock.runtime.operators.base import MAX_WATERMARK, NO_TIMESTAMP, Timed
-from penstock.runtime.sort import Part
 from penstock.runtime.state import freeze_key
+
+if TYPE_CHECKING:
+    from penstock.runtime.sort import Part
 
 __all__ = ["ChainRun"]
 

@@ -12,7 +12,7 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from penstock.conf import CheckpointingOptions, Configuration
+from penstock.conf import CheckpointingOptions, Configuration, Record
 from penstock.errors import JobError
 from penstock.graph import JobGraph
 from penstock.runtime._commits import CommitterBook
@@ -32,8 +32,7 @@ class CheckpointError(JobError):
     """A checkpoint or savepoint that could not be taken."""
 
 
-@dataclass(frozen=True, slots=True)
-class CheckpointSettings:
+class CheckpointSettings(Record):
     """When checkpoints are taken; times in ms.
 
     Attributes:

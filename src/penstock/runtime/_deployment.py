@@ -57,11 +57,11 @@ from penstock.runtime._timers import TimerService
 from penstock.runtime._watermarks import WatermarkGenerator
 from penstock.runtime.operators import create_operator
 from penstock.runtime.operators.base import Operator, OperatorContext
-from penstock.runtime.sort import ExternalSorter
 from penstock.runtime.state import StateKind, TableSpec
 
 if TYPE_CHECKING:
     from penstock.memory import CreditGate
+    from penstock.runtime.sort import ExternalSorter
 
 __all__ = ["Deployment", "DeploymentSettings"]
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from penstock.conf import Record
+
 __all__ = ["END_OF_DATA", "Barrier", "Batch", "Element", "EndOfData", "Watermark", "WatermarkStatus"]
 
 
@@ -48,8 +50,7 @@ class Watermark:
     timestamp: int
 
 
-@dataclass(frozen=True, slots=True)
-class WatermarkStatus:
+class WatermarkStatus(Record):
     """Whether a channel is idle: an idle channel does not hold back the watermark."""
 
     idle: bool
@@ -83,8 +84,7 @@ class Barrier:
         return not self.is_savepoint or self.stop
 
 
-@dataclass(frozen=True, slots=True)
-class EndOfData:
+class EndOfData(Record):
     """Nothing follows on this channel.
 
     Attributes:

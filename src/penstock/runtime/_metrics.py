@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from penstock.conf import Record
 from penstock.metrics import Counter, Distribution, Meter, Metric, MetricGroup
 
 __all__ = [
@@ -91,8 +91,7 @@ class CountedEvents(Meter):
         self._rate = (count - self._samples[(self._time + 1) % len(self._samples)]) / self.time_span_s
 
 
-@dataclass(frozen=True, slots=True)
-class DistributionStatistics:
+class DistributionStatistics(Record):
     """A distribution as it is reported; without values `min` and `max` are None."""
 
     count: int

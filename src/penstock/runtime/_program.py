@@ -5,11 +5,10 @@ from __future__ import annotations
 import sys
 import types
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from penstock import compat
-from penstock.conf import Configuration, RuntimeOptions
+from penstock.conf import Configuration, Record, RuntimeOptions
 from penstock.datastream._executor import set_base_configuration
 from penstock.errors import ConfigurationError, PenstockError
 from penstock.memory import TaskManagerPlan
@@ -20,8 +19,7 @@ from penstock.runtime._process_memory import ProcessMemory
 __all__ = ["ProgramOptions", "run_isolated", "run_program"]
 
 
-@dataclass(frozen=True, slots=True)
-class ProgramOptions:
+class ProgramOptions(Record):
     """What `penstock run` was asked for.
 
     Attributes:

@@ -8,11 +8,11 @@ timestamps, which Penstock chains all the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from penstock.common._values import Coercer, coercer_for
 from penstock.common.typeinfo import BasicType, BasicTypeInfo, TypeInformation
+from penstock.conf import Record
 from penstock.datastream._transformations import InputEdge, OperatorSpec, SourceSpec, TimestampsSpec, Transformation
 
 __all__ = ["KeyType", "edge_type", "enforced_types", "key_type_of", "timestamps_type", "typed_key_selector"]
@@ -28,8 +28,7 @@ _PLAIN_KEYS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class KeyType:
+class KeyType(Record):
     """The declared type of a key.
 
     Attributes:

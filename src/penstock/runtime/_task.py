@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from penstock.datastream._transformations import ReduceSpec
 from penstock.datastream.connectors.base import END_OF_INPUT, SourceReader
@@ -23,7 +23,9 @@ from penstock.runtime._outputs import CollectOutput, SinkOutput
 from penstock.runtime._scheduler import StepClock
 from penstock.runtime._task_settings import Lifecycle, TaskCounters, TaskSettings
 from penstock.runtime.operators.base import MAX_WATERMARK, NO_TIMESTAMP
-from penstock.runtime.sort import ExternalSorter, Part
+
+if TYPE_CHECKING:
+    from penstock.runtime.sort import ExternalSorter, Part
 
 __all__ = ["Task"]
 

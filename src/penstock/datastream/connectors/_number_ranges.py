@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from penstock.conf import Record
 from penstock.datastream.connectors.base import END_OF_INPUT, SourceBatch, SourceReader, _EndOfInput
 
 __all__ = ["NumberRange", "RangeReader", "split_range"]
 
 
-@dataclass(frozen=True, slots=True)
-class NumberRange:
+class NumberRange(Record):
     """The numbers from `first` to `last`, both included.
 
     Attributes:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from penstock.conf import Record
+
 if TYPE_CHECKING:
     from penstock.common.typeinfo import TypeInformation
     from penstock.datastream.data_stream import DataStream
@@ -70,8 +72,7 @@ class _EndOfInput(Enum):
 END_OF_INPUT = _EndOfInput.END
 
 
-@dataclass(frozen=True, slots=True)
-class ReaderContext:
+class ReaderContext(Record):
     """What a reader may know of its task.
 
     Attributes:
@@ -171,8 +172,7 @@ class Source(ABC):
         return [list(splits[index::parallelism]) for index in range(parallelism)]
 
 
-@dataclass(frozen=True, slots=True)
-class WriterContext:
+class WriterContext(Record):
     """What a writer may know of its task.
 
     Attributes:

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from penstock.conf import Record
 from penstock.errors import ConfigurationError
 from penstock.runtime.state._key_groups import KeyGroupRange, KeyGroups, key_group_range
 from penstock.runtime.state._kinds import StateKind
@@ -45,8 +45,7 @@ Key = Hashable
 Namespace = Hashable
 
 
-@dataclass(frozen=True, slots=True)
-class TableSpec:
+class TableSpec(Record):
     """What a table is; written into every snapshot and compared when it is restored.
 
     Attributes:
@@ -64,8 +63,7 @@ class TableSpec:
     ttl: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class StateSize:
+class StateSize(Record):
     """How large a state is, for the ledger and the metrics.
 
     Attributes:
@@ -79,8 +77,7 @@ class StateSize:
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class KeyedStateHandle:
+class KeyedStateHandle(Record):
     """Where the keyed state of one subtask is kept in a checkpoint. Picklable; small.
 
     Attributes:
@@ -326,8 +323,7 @@ class MapTable(StateTable):
         """The entries as of now: the map may be changed while this is read."""
 
 
-@dataclass(frozen=True, slots=True)
-class BackendContext:
+class BackendContext(Record):
     """Which subtask a backend is for.
 
     Attributes:

@@ -8,10 +8,10 @@ that Python calls equal (1, 1.0 and True) share a group, since they share an ent
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 from zlib import crc32
 
+from penstock.conf import Record
 from penstock.errors import ConfigurationError
 from penstock.runtime.state._keys import encode_key
 
@@ -33,8 +33,7 @@ _ENCODED_AS_COMPARED: Final = frozenset({str, int, bytes})
 """Types whose values share a dict entry only with what has the same bytes, or with a number of another type."""
 
 
-@dataclass(frozen=True, slots=True)
-class KeyGroupRange:
+class KeyGroupRange(Record):
     """The key groups of one subtask, both ends inclusive (Flink's `KeyGroupRange`)."""
 
     start: int

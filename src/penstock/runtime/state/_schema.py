@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from penstock.conf import Record
 from penstock.runtime.state._backend import StateKind, TableSpec
 from penstock.runtime.state._codecs import code_of
 from penstock.runtime.state._errors import StateMigrationError
@@ -45,8 +45,7 @@ def describe(spec: TableSpec) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class Adaptation:
+class Adaptation(Record):
     """How values written under an older schema become values of the declared one.
 
     Attributes:

@@ -5,9 +5,9 @@ Stored values with a time to live are (value, stamp in epoch ms) pairs: a whole 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from penstock.conf import Record
 from penstock.runtime.state._kinds import StateKind
 
 if TYPE_CHECKING:
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["TtlRule"]
 
 
-@dataclass(frozen=True, slots=True)
-class TtlRule:
+class TtlRule(Record):
     """How the values of a table expire.
 
     Attributes:
