@@ -1,0 +1,142 @@
+"""What tasks hear late, or after they have ended: ends, aborts, completions, and writing that takes longer than the job."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from faults import Faults, SimulatedDisk, injected
+from programs import BODIES, environment, file_sink, lines_of, numbers
+from schedules import difference, undisturbed
+
+from penstock.runtime._checkpoints import CheckpointCoordinator, SavepointRequest
+from penstock.runtime._scheduler import Scheduler
+from penstock.runtime.checkpoint import CheckpointStorage, CheckpointStorageError, CheckpointWriter
+
+NEVER = 1_000_000
+OPTIONS = {
+    "execution.target": "local",
+    "execution.checkpointing.dir": "simulated://checkpoints",
+    "execution.checkpointing.interval": "5 ms",
+    "restart-strategy.type": "none",
+}
+
+
+def run(body: str, directory: Path, late: int, **options: Any) -> Counter[str]:
+    faults = Faults(Random(1), 0, crashes=False)
+    with injected(faults, SimulatedDisk(), late=late):
+        env = environment(2, {**OPTIONS, "penstock.scheduler.seed": 3, **options})
+        BODIES[body](env, numbers(env, 240)).sink_to(file_sink(directory, "long")).uid("sink")
+        env.execute()
+    return Counter(lines_of(directory))
+
+
+def stop_after(patch: pytest.MonkeyPatch, steps: int) -> list[SavepointRequest]:
+    """The next job is asked to stop with a savepoint after so many steps."""
+    requests: list[SavepointRequest] = []
+    coordinators: list[CheckpointCoordinator] = []
+    left = [steps]
+    start, step = CheckpointCoordinator.start, Scheduler.step
+
+    def started(coordinator: CheckpointCoordinator, tasks: Any) -> None:
+        coordinators.append(coordinator)
+        start(coordinator, tasks)
+
+    def stepped(scheduler: Scheduler) -> None:
+        left[0] -= 1
+        if left[0] <= 0 and not requests:
+            requests.append(SavepointRequest("simulated://savepoints", stop=True))
+            coordinators[-1].request_savepoint(requests[-1])
+        step(scheduler)
+
+    patch.setattr(CheckpointCoordinator, "start", started)
+    patch.setattr(Scheduler, "step", stepped)
+    return requests
+
+
+@pytest.mark.parametrize("body", ["keyed counts", "windows", "stateless"])
+def test_a_task_that_never_heard_of_a_failed_stop_ends_as_its_input_did(
+    body: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    complete = CheckpointWriter.complete
+
+    def fails(writer: CheckpointWriter, *arguments: Any) -> Any:
+        if writer.kind == "savepoint":
+            raise CheckpointStorageError("No space left on the simulated disk")
+        return complete(writer, *arguments)
+
+    monkeypatch.setattr(CheckpointWriter, "complete", fails)
+    requests = stop_after(monkeypatch, 60)
+    got = run(body, tmp_path, NEVER)
+    assert requests, "the job ended before it was asked to stop"
+    assert "No space left" in str(requests[0].done.exception())
+    assert got == undisturbed(body), difference(got, undisturbed(body))
+
+
+def test_a_checkpoint_never_refers_to_files_of_one_that_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("rocksdict")
+    retain: Callable[[CheckpointStorage, int], None] = CheckpointStorage.retain
+    verified: list[int] = []
+
+    def retained(storage: CheckpointStorage, count: int) -> None:
+        retain(storage, count)
+        views = storage.list()
+        assert len(views) <= count
+        for view in views:
+            view.verify()
+            verified.append(view.checkpoint_id)
+
+    def checked(storage: CheckpointStorage, count: int) -> None:
+        try:
+            retained(storage, count)
+        except BaseException as error:
+            wrong.append(error)
+
+    wrong: list[BaseException] = []
+    monkeypatch.setattr(CheckpointStorage, "retain", checked)
+    got = run(
+        "keyed counts",
+        tmp_path,
+        NEVER,
+        **{
+            "state.backend.type": "rocksdb",
+            "execution.checkpointing.incremental": "true",
+            "execution.checkpointing.num-retained": 1,
+            "execution.checkpointing.data-inline-threshold": "0 b",
+        },
+    )
+    assert not wrong, wrong
+    assert len(set(verified)) > 3
+    assert got == undisturbed("keyed counts")
+
+
+def test_a_job_that_ends_while_its_state_is_written_completes_the_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("rocksdict")
+    put = CheckpointWriter.put
+
+    def slow(writer: CheckpointWriter, *arguments: Any) -> Any:
+        time.sleep(0.02)
+        return put(writer, *arguments)
+
+    monkeypatch.setattr(CheckpointWriter, "put", slow)
+    env = environment(
+        2,
+        {
+            **OPTIONS,
+            "execution.checkpointing.dir": str(tmp_path / "checkpoints"),
+            "execution.checkpointing.interval": "1 ms",
+            "state.backend.type": "rocksdb",
+        },
+    )
+    BODIES["keyed counts"](env, numbers(env, 240)).sink_to(file_sink(tmp_path / "out", "long")).uid("sink")
+    env.execute()
+    assert Counter(lines_of(tmp_path / "out")) == undisturbed("keyed counts")
