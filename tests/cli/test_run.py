@@ -136,6 +136,10 @@ def test_a_report_can_be_diagnosed(tmp_path: Path) -> None:
     assert diagnosis.returncode == 0, diagnosis.stderr
     assert "held" in diagnosis.stdout
     assert "taskmanager.memory.task.heap.size" in diagnosis.stdout
+    both = penstock("diagnose", str(report), str(report))
+    assert both.stdout.count(f"{report}\n{diagnosis.stdout.rstrip()}") == 2
+    lines = penstock("diagnose", "--json", str(report), str(report)).stdout.splitlines()
+    assert [json.loads(line)["component"] for line in lines] == ["heap", "heap"]
 
 
 def test_isolation_says_what_ended_the_child(tmp_path: Path) -> None:

@@ -18,19 +18,22 @@ def register(subparsers: Any) -> None:
         description="Reads a report that a failure left behind (oom-*.json, heap-end-*.json, process-end-*.json) and "
         "names the component, the likely cause, the option to change, and a value that would have sufficed.",
     )
-    parser.add_argument("report", metavar="REPORT", help="the JSON file")
-    parser.add_argument("--json", action="store_true", help="print the diagnosis as JSON")
+    parser.add_argument("reports", metavar="REPORT", nargs="+", help="the JSON file")
+    parser.add_argument("--json", action="store_true", help="print the diagnosis as JSON: a line a report")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Prints the diagnosis; returns the exit code."""
+    """Prints the diagnosis of each report; returns the exit code."""
     from penstock.tools.diagnose import diagnose, load_report
 
-    diagnosis = diagnose(load_report(arguments.report))
+    diagnoses = [diagnose(load_report(path)) for path in arguments.reports]
     if arguments.json:
         import json
 
-        print(json.dumps(diagnosis.as_dict(), indent=2))
+        indent = 2 if len(diagnoses) == 1 else None
+        print(*(json.dumps(diagnosis.as_dict(), indent=indent) for diagnosis in diagnoses), sep="\n")
+    elif len(diagnoses) == 1:
+        print(diagnoses[0].text())
     else:
-        print(diagnosis.text())
+        print(*(f"{path}\n{said.text()}" for path, said in zip(arguments.reports, diagnoses, strict=True)), sep="\n\n")
     return 0

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from penstock.memory import Gauge, HeapGuard, StateFigure
     from penstock.runtime._task import Task
 
-__all__ = ["ProcessMemory", "current_process", "in_runtime"]
+__all__ = ["ProcessMemory", "current_process", "in_runtime", "report_folder"]
 
 PROGRAM = "the program itself"
 
@@ -71,6 +71,12 @@ def current_process() -> ProcessMemory | None:
 def in_runtime() -> AbstractContextManager[object]:
     """For the runtime's work on the program's thread: it is not what the heap's limit stops."""
     return _current.guard.exempt() if _current is not None else _NOTHING
+
+
+def report_folder(conf: Configuration, given: str | None) -> str:
+    """Where reports go: what was given, what is configured, or a folder in the system's temporary directory."""
+    configured = given or conf.get(RuntimeOptions.REPORT_DIRECTORY)
+    return configured or os.path.join(system_tmp_dir(), "penstock-reports")
 
 
 class ProcessMemory:
@@ -89,8 +95,7 @@ class ProcessMemory:
         self.plan: LocalPlan | TaskManagerPlan = memory_plan(conf)
         self._conf = conf
         self._log_path = log_path
-        configured = report_directory or conf.get(RuntimeOptions.REPORT_DIRECTORY)
-        self.report_directory = configured or os.path.join(system_tmp_dir(), "penstock-reports")
+        self.report_directory = report_folder(conf, report_directory)
         self._data_limit: DataLimit | None = None
         self._heap_limit: int | None = None
         self.ledger = Ledger()

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from penstock import compat
-from penstock.conf import Configuration, Record, RuntimeOptions
+from penstock.conf import Configuration, Record
 from penstock.datastream._executor import set_base_configuration
 from penstock.errors import ConfigurationError, PenstockError
 from penstock.memory import TaskManagerPlan
 from penstock.runtime._failure import format_user_traceback
 from penstock.runtime._memory_use import memory_plan
-from penstock.runtime._process_memory import ProcessMemory
+from penstock.runtime._process_memory import ProcessMemory, report_folder
 
 __all__ = ["ProgramOptions", "run_isolated", "run_program"]
 
@@ -79,7 +79,7 @@ def run_isolated(options: ProgramOptions, command: Sequence[str]) -> int:
 
     plan = memory_plan(options.configuration)
     total = plan.total_process_bytes if isinstance(plan, TaskManagerPlan) else None
-    directory = options.report_dir or options.configuration.get(RuntimeOptions.REPORT_DIRECTORY)
+    directory = report_folder(options.configuration, options.report_dir)
     limits = ProcessLimits(
         process_bytes=total,
         data_limit_bytes=None if total is None else data_limit_bytes(total),
@@ -90,8 +90,7 @@ def run_isolated(options: ProgramOptions, command: Sequence[str]) -> int:
     end = supervisor.run(command)
     if end.cause not in (EndCause.FINISHED, EndCause.FAILED):
         sys.stderr.write(f"penstock: {end.text()}\npenstock: {supervisor.backstop}\n")
-        if directory is not None:
-            sys.stderr.write(f"penstock: report: {end.write(directory)}\n")
+        sys.stderr.write(f"penstock: report: {end.write(directory)}\n")
     return end.exit_code
 
 
