@@ -32,7 +32,7 @@ from penstock.datastream.connectors.base import ReaderContext, SourceReader, Wri
 from penstock.datastream.functions import Function
 from penstock.errors import InvariantError
 from penstock.graph import ChainedOperator, ExecutionGraph, ExecutionVertex, JobEdge, JobVertex
-from penstock.runtime._alignment import AlignedReader, AlignmentPort
+from penstock.runtime._alignment import AlignmentPort
 from penstock.runtime._chain import ChainNode
 from penstock.runtime._channels import Channel, InputGate, connections
 from penstock.runtime._failure import UserFunctionError
@@ -51,6 +51,7 @@ from penstock.runtime._record_types import edge_type, enforced_types, key_type_o
 from penstock.runtime._recovery import OperatorRecovery
 from penstock.runtime._runtime_context import StreamingRuntimeContext, TaskFacts
 from penstock.runtime._scheduler import Clock
+from penstock.runtime._source_watermarks import watermarked_reader
 from penstock.runtime._task import Task
 from penstock.runtime._task_settings import Lifecycle, TaskSettings
 from penstock.runtime._timers import TimerService
@@ -467,11 +468,10 @@ class _TaskBuilder:
             splits = self._settings.take_splits(node.id)
         own = spec.source.deal_out(splits, self._facts.parallelism)[self._facts.subtask_index]
         reader = spec.source.create_reader(own, context)
-        alignment = getattr(spec.watermark_strategy, "alignment", None)
-        if alignment is None or node.watermarks is None or self._settings.batch_mode:
+        if node.watermarks is None or self._settings.batch_mode:
             return reader
-        member = (node.id, self._facts.subtask_index)
-        return AlignedReader(reader, node.watermarks, alignment, member, self._settings.alignment, context)
+        alignment, member = spec.watermark_strategy.alignment, (node.id, self._facts.subtask_index)
+        return watermarked_reader(reader, node.watermarks, alignment, member, self._settings.alignment, context)
 
     def _gate(self) -> InputGate:
         channels = self._deployment.channels_to(self._vertex.vertex.id, self._vertex.subtask_index)

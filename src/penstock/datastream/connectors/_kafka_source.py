@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Any
 from zlib import crc32
 
@@ -192,7 +194,7 @@ class _Fetched:
     """What the thread hands over: messages of partitions by index, partitions found or read to their stop.
 
     Attributes:
-        messages: (index, offset, value, timestamp).
+        messages: (index, offset, value, timestamp), sorted by index.
         found: new partitions, whose indexes follow those known.
         stopped: (index, offset reached).
     """
@@ -210,6 +212,7 @@ class _KafkaReader(SourceReader):
         self._deserialize = plan.schema.load().deserialize
         self._splits = list(splits)
         self._positions = [split.offset for split in splits]
+        self._open: frozenset[Hashable] = frozenset(i for i, split in enumerate(splits) if not split.finished)
         self._messages: list[tuple[int, int, bytes | None, int]] = []
         self._next = 0
         self._stopped: tuple[tuple[int, int], ...] = ()
@@ -227,8 +230,7 @@ class _KafkaReader(SourceReader):
             if self._fetcher is None or self._all_finished():
                 return END_OF_INPUT
             return None
-        messages = self._messages[self._next : self._next + max_records]
-        self._next += len(messages)
+        messages = self._of_one_partition(max_records)
         values, timestamps = [], []
         positions, deserialize = self._positions, self._deserialize
         for index, offset, data, timestamp in messages:
@@ -237,18 +239,34 @@ class _KafkaReader(SourceReader):
                 values.append(value)
                 timestamps.append(timestamp)
             positions[index] = offset + 1
-        return SourceBatch(values, timestamps)
+        return SourceBatch(values, timestamps, messages[0][0])
+
+    def open_splits(self) -> frozenset[Hashable]:
+        """The partitions, by index, that are not read to their stop: each has its own watermark."""
+        return self._open
+
+    def _of_one_partition(self, max_records: int) -> list[tuple[int, int, bytes | None, int]]:
+        start, end = self._next, min(self._next + max_records, len(self._messages))
+        partition = self._messages[start][0]
+        if self._messages[end - 1][0] != partition:  # they are sorted by partition
+            end = bisect_right(self._messages, partition, start, end, key=itemgetter(0))
+        self._next = end
+        return self._messages[start:end]
 
     def _take(self) -> bool:
         """Takes what the thread has found; whether there are messages."""
         for index, offset in self._stopped:  # known only after the messages before it were polled
             self._positions[index] = max(self._positions[index], offset)
-        self._stopped = ()
+        if self._stopped:
+            self._open = self._open.difference(index for index, _ in self._stopped)
+            self._stopped = ()
         fetched = None if self._fetcher is None else self._fetcher.take()
         if fetched is None:
             return False
-        self._splits.extend(fetched.found)
-        self._positions.extend(split.offset for split in fetched.found)
+        if fetched.found:
+            self._open = self._open.union(range(len(self._splits), len(self._splits) + len(fetched.found)))
+            self._splits.extend(fetched.found)
+            self._positions.extend(split.offset for split in fetched.found)
         self._messages, self._next, self._stopped = fetched.messages, 0, fetched.stopped
         return bool(fetched.messages) or self._take()
 
@@ -360,6 +378,7 @@ class _Worker:
                 self._consumer.incremental_unassign(
                     [self._package.TopicPartition(message.topic(), message.partition())]
                 )
+        messages.sort(key=itemgetter(0))  # by partition, whose own order stays
         return _Fetched(messages, stopped=tuple(stopped))
 
     def _is_end_of_partition(self, error: Any) -> bool:

@@ -9,7 +9,7 @@ and `Sink` too, there as wrappers of Java objects.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -59,10 +59,12 @@ class SourceBatch:
     Attributes:
         values: the records; handed over, the reader must not keep or change the list.
         timestamps: as long as `values`, or None.
+        split: the split they are all of, one of the reader's `open_splits`.
     """
 
     values: list[Any]
     timestamps: list[int] | None = None
+    split: Hashable = None
 
 
 class _EndOfInput(Enum):
@@ -111,6 +113,13 @@ class SourceReader(ABC):
 
     def next_poll_ms(self) -> int | None:
         """Epoch ms at which polling makes sense again without a wake-up, or None."""
+        return None
+
+    def open_splits(self) -> frozenset[Hashable] | None:
+        """The splits that records may still come from: each has a watermark of its own, and the lowest counts.
+
+        None (the default) where the records of all splits make one watermark. A new object whenever it has changed.
+        """
         return None
 
     def progress(self) -> tuple[float, float] | None:
