@@ -170,14 +170,16 @@ def test_a_short_soak() -> None:
 def test_what_cannot_be_stopped_ends_the_process_with_code_message_and_report(
     tmp_path: Path, hog: str, exit_code: int, kind: str
 ) -> None:
-    outcome = run("--grace", "1", "--report", str(tmp_path), hog)
+    reports = tmp_path / "reports"  # made when it is needed
+    outcome = run("--grace", "1", "--report", str(reports), hog)
     skip_unless_enforced(outcome)
     assert outcome.exit_code in (exit_code, 84), outcome.stderr
     assert f"ends with exit code {outcome.exit_code}" in outcome.stderr
     assert f'in task "{hog}"' in outcome.stderr
     assert "taskmanager.memory.task.heap.size" in outcome.stderr
     assert f" in {hog}" in outcome.stderr  # the Python stack
-    (path,) = tmp_path.glob("heap-end-*.json")
+    (path,) = reports.glob("heap-end-*.json")
+    assert f"\nReport: {path}\n" in outcome.stderr
     report = json.loads(path.read_text())
     assert report["kind"] == kind if outcome.exit_code == exit_code else "heap-exhausted"
     assert report["task"] == hog

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <frameobject.h>
 #include <time.h>
 #include <unistd.h>
@@ -136,6 +137,7 @@ static void write_end_report(int code, const char *kind, int64_t held, int64_t r
     put_number(&path, getpid());
     put_text(&path, ".json");
     path.text[path.length] = '\0';
+    mkdir(heap.report_directory, 0777); /* made when the first report is written; mostly it is there, or its parent is */
     int fd = open(path.text, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (fd < 0) {
         return;
@@ -160,9 +162,14 @@ static void write_end_report(int code, const char *kind, int64_t held, int64_t r
     put_text(&m, "}\n");
     write_out(fd, &m);
     close(fd);
+    message said = {.length = 0};
+    put_text(&said, "Report: ");
+    put_text(&said, path.text);
+    put_text(&said, "\n");
+    write_out(STDERR_FILENO, &said);
 }
 
-/* Ends the process from inside the allocator: only write(2), open(2) and _exit(2), nothing that allocates. */
+/* Ends the process from inside the allocator: only write(2), mkdir(2), open(2) and _exit(2), nothing that allocates. */
 void end_process(int code, int64_t held, int64_t request) {
     if (atomic_exchange(&heap.ending, 1) != 0) {
         for (;;) {

@@ -76,7 +76,9 @@ def in_runtime() -> AbstractContextManager[object]:
 def report_folder(conf: Configuration, given: str | None) -> str:
     """Where reports go: what was given, what is configured, or a folder in the system's temporary directory."""
     configured = given or conf.get(RuntimeOptions.REPORT_DIRECTORY)
-    return configured or os.path.join(system_tmp_dir(), "penstock-reports")
+    if configured:
+        return os.path.abspath(configured)  # the program may change its working directory
+    return os.path.join(system_tmp_dir(), "penstock-reports")
 
 
 class ProcessMemory:
