@@ -90,7 +90,7 @@ def test_arguments_and_imports_are_the_programs(tmp_path: Path) -> None:
         (["run", "-D", "execution.runtime-mode=FAST", "JOB"], "STREAMING, BATCH, AUTOMATIC"),
         (["run", "-D", "taskmanager.memory.process.size=100m", "JOB"], "100"),
         (["run", "--from-savepoint", "/nowhere", "JOB"], "/nowhere"),
-        (["run", "--report", "JOB", "JOB"], "no folder"),
+        (["run", "--report", "JOB", "JOB"], "no such folder can be made"),
         (["run", "--isol", "JOB"], "--isol"),
         (["run", "--memory-log", "/nowhere/log", "JOB"], "The memory log '/nowhere/log' cannot be written"),
         (["run", "-D", "taskmanager.memory.network.min=4000t", "JOB"], "taskmanager.memory.network.max"),

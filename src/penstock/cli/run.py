@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     from penstock.runtime import ProgramOptions, run_isolated, run_program
 
-    _check_report_folder(arguments.report)
+    _make_report_folder(arguments.report)
     options = ProgramOptions(
         program=arguments.program,
         arguments=tuple(arguments.arguments),
@@ -93,12 +93,16 @@ def _run(arguments: argparse.Namespace) -> int:
     return exit_code
 
 
-def _check_report_folder(path: str | None) -> None:
-    """It is made when a report is written; that it cannot be is better known before."""
-    if path is not None and os.path.exists(path) and not os.path.isdir(path):
+def _make_report_folder(path: str | None) -> None:
+    """Before there is anything to report: a process that has to end at its limit cannot make folders in folders."""
+    if path is None:
+        return
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
         from penstock.errors import ConfigurationError
 
-        raise ConfigurationError(f"--report {path} is no folder. Give the folder to write out-of-memory reports to.")
+        raise ConfigurationError(f"--report {path}: no such folder can be made: {error.strerror}.") from None
 
 
 def _without_isolation() -> list[str]:
