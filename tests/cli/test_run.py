@@ -174,3 +174,34 @@ def test_a_job_that_could_use_more_buffers_than_there_are_is_warned_of(tmp_path:
     done = penstock("run", *limits, path)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("network buffers that all tasks could use") == 1
+
+
+def test_a_parallelism_is_at_least_one(tmp_path: Path) -> None:
+    path = program(tmp_path, "")
+    done = penstock("run", "-p", "0", path)
+    assert done.returncode == 2
+    assert "a parallelism is a whole number of at least 1, not 0" in done.stderr
+    path = tmp_path / "default.py"
+    path.write_text(HEAD.replace("env.set_parallelism(1)", "env.from_collection([1]).map(str).print(); env.execute()"))
+    done = penstock("run", "-D", "parallelism.default=0", str(path))
+    assert done.returncode == 2
+    assert "The value '0' of 'parallelism.default' (-D) cannot be used" in done.stderr
+
+
+def test_a_key_that_can_be_no_option(tmp_path: Path) -> None:
+    done = penstock("run", "-D", "nonsense", program(tmp_path, ""))
+    assert done.returncode == 0
+    assert "'nonsense' (-D) is no known option and is ignored" in done.stderr
+
+
+def test_a_reader_that_has_seen_enough(tmp_path: Path) -> None:
+    path = program(tmp_path, "env.from_collection(list(range(100000))).map(lambda x: x).print()\nenv.execute()\n")
+    command = [sys.executable, "-m", "penstock.cli.main", "run", path]
+    job = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert job.stdout is not None
+    assert job.stdout.readline() == b"0\n"
+    job.stdout.close()
+    assert job.wait() == 141
+    assert job.stderr is not None
+    assert job.stderr.read() == b""
+    job.stderr.close()

@@ -34,7 +34,9 @@ def register(subparsers: Any) -> None:
         help="a configuration option; repeatable",
     )
     parser.add_argument("--conf-dir", metavar="DIR", help="folder of config.yaml (default: $FLINK_CONF_DIR)")
-    parser.add_argument("-p", "--parallelism", type=int, metavar="N", help="parallelism of operators that set none")
+    parser.add_argument(
+        "-p", "--parallelism", type=_parallelism, metavar="N", help="parallelism of operators that set none"
+    )
     parser.add_argument(
         "--target", choices=["local", "local-processes"], help="one process, or one worker process a slot"
     )
@@ -61,6 +63,12 @@ def register(subparsers: Any) -> None:
     parser.add_argument("--isolate", action="store_true", help="run in a child process under the process limit")
     parser.add_argument("program", metavar="job.py", help="the program")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="args", help="its arguments")
+
+
+def _parallelism(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a parallelism is a whole number of at least 1, not {text}")
+    return int(text)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -113,7 +113,7 @@ class Configuration:
         """The error to raise for an option whose value failed to convert with `error`."""
         key, value = self.lookup(option) or (option.key, None)
         reason, detail = reason_and_detail(error)
-        example = f"a {option.type.name} such as {option.type.example}"
+        example = _example_of(option.type.name, option.type.example)
         changes: tuple[tuple[str, str | None], ...]
         if option.default is None:
             hint, changes = f"Set {example}, or remove it.", ((key, option.type.example),)
@@ -213,3 +213,11 @@ class Configuration:
 
     def __repr__(self) -> str:
         return f"Configuration({self._values!r})"
+
+
+def _example_of(type_name: str, example: str) -> str:
+    """How a message proposes a value of a type."""
+    if type_name.startswith("one of "):
+        return type_name
+    article = "an" if type_name[0] in "aeiou" else "a"
+    return f"{article} {type_name} such as {example}"

@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from penstock.conf._option import ConfigOption
-from penstock.conf._types import BOOLEAN, DURATION, INTEGER, MAP, STRING, choice_of
+from penstock.conf._types import BOOLEAN, DURATION, INTEGER, MAP, STRING, OptionType, choice_of
 
 __all__ = ["ExecutionOptions"]
+
+
+def _to_parallelism(value: object) -> int | None:
+    parallelism = INTEGER.convert(value)
+    if parallelism == -1:
+        return None
+    if parallelism < 1:
+        raise ValueError(f"a parallelism is at least 1 (or -1 for the default), not {parallelism}")
+    return parallelism
+
+
+_PARALLELISM: OptionType[int | None] = OptionType("integer", _to_parallelism, "4")
 
 
 class ExecutionOptions:
@@ -13,7 +25,7 @@ class ExecutionOptions:
 
     DEFAULT_PARALLELISM: ConfigOption[int | None] = ConfigOption(
         "parallelism.default",
-        INTEGER,
+        _PARALLELISM,
         None,
         "Parallelism of operators that set none. Not set, a local run uses the number of cores.",
         default_text="number of cores",

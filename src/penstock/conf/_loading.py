@@ -174,7 +174,7 @@ def _unknown_key_warning(
         return f"'{key}'{where} is no option since Flink 2 and is ignored{then}"
     under_known = key.rpartition(".")[0] in prefixes
     close = _closest(key, known, 0.6 if under_known else 0.85)
-    if close is None and not under_known:
+    if close is None and not under_known and "." in key:  # all of Flink's keys have a dot
         return None
     hint = f"; did you mean '{close}'?" if close else "."
     return f"'{key}'{where} is no known option and is ignored{hint}"

@@ -106,6 +106,8 @@ def _run_main(options: ProgramOptions, code: types.CodeType, memory: ProcessMemo
     try:
         memory.run_program(code, module.__dict__)
     except PenstockError as error:
+        if _lost_its_reader(error):
+            raise BrokenPipeError from None
         return _failed(error)
     except SystemExit as error:
         return _exit_code(error)
@@ -132,6 +134,17 @@ def _load(path: str) -> types.CodeType:
         return compile(source, path, "exec", dont_inherit=True)
     except (SyntaxError, ValueError) as error:
         raise ConfigurationError(f"The program '{path}' is not valid Python: {error}") from None
+
+
+def _lost_its_reader(error: PenstockError) -> bool:
+    """Whether a job failed because nobody reads its standard output any more (`penstock run job.py | head`)."""
+    if BrokenPipeError.__name__ not in str(error):  # the causes themselves are let go of, with all their frames hold
+        return False
+    import select
+
+    output = select.poll()
+    output.register(1, 0)
+    return any(events & select.POLLERR for _, events in output.poll(0))
 
 
 def _failed(error: PenstockError) -> int:
