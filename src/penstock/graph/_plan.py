@@ -9,6 +9,7 @@ from penstock.graph._stream_graph import StreamEdge, StreamGraph, StreamNode
 
 __all__ = ["execution_plan"]
 
+PREFIXES = {"Data Source": "Source: ", "Data Sink": "Sink: "}
 KEY_BY_CONTENTS = "_stream_key_by_map_operator"
 
 
@@ -32,9 +33,9 @@ def execution_plan(graph: StreamGraph) -> str:
             nodes.append(_entry(next_id, "Operator", KEY_BY_CONTENTS, KEY_BY_CONTENTS, parallelism, sources))
             predecessors.append({"id": next_id, "ship_strategy": "HASH", "side": "second"})
             next_id += 1
-        name = node.transformation.name
-        contents = node.transformation.description or name
-        nodes.append(_entry(node.id, _pact(node), name, contents, node.parallelism, predecessors))
+        pact, transformation = _pact(node), node.transformation
+        name = PREFIXES.get(pact, "") + transformation.name
+        nodes.append(_entry(node.id, pact, name, transformation.description or name, node.parallelism, predecessors))
     import json
 
     return json.dumps({"nodes": nodes}, indent=2)
@@ -43,12 +44,11 @@ def execution_plan(graph: StreamGraph) -> str:
 def _entry(
     node_id: int, pact: str, name: str, contents: str, parallelism: int, predecessors: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    prefix = {"Data Source": "Source: ", "Data Sink": "Sink: "}.get(pact, "")
     entry: dict[str, Any] = {
         "id": node_id,
-        "type": prefix + name,
+        "type": name,
         "pact": pact,
-        "contents": prefix + contents,
+        "contents": contents,
         "parallelism": parallelism,
     }
     if predecessors:
