@@ -251,6 +251,28 @@ class ExecutionConfig:
         warn_removed("ExecutionConfig.set_execution_mode", "env.set_runtime_mode()")
         return self
 
+    def add_default_kryo_serializer(self, type_class_name: str, serializer_class_name: str) -> ExecutionConfig:
+        """Java's serializers; no effect, 1.x only."""
+        return self._without_kryo("add_default_kryo_serializer")
+
+    def register_type_with_kryo_serializer(self, type_class_name: str, serializer_class_name: str) -> ExecutionConfig:
+        """Java's serializers; no effect, 1.x only."""
+        return self._without_kryo("register_type_with_kryo_serializer")
+
+    def register_pojo_type(self, type_class_name: str) -> ExecutionConfig:
+        """Java's serializers; no effect, 1.x only."""
+        return self._without_kryo("register_pojo_type")
+
+    def register_kryo_type(self, type_class_name: str) -> ExecutionConfig:
+        """Java's serializers; no effect, 1.x only."""
+        return self._without_kryo("register_kryo_type")
+
+    def _without_kryo(self, name: str) -> ExecutionConfig:
+        from penstock.common._removed import NO_KRYO, warn_removed
+
+        warn_removed(f"ExecutionConfig.{name}", NO_KRYO, levels=1)
+        return self
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ExecutionConfig) and self._configuration == other._configuration
 

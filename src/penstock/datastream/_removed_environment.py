@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from penstock.common._removed import warn_removed
+from penstock.common._removed import NO_KRYO, warn_removed
 from penstock.conf import Configuration
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ __all__ = ["RemovedEnvironmentMethods"]
 
 RESTART_OPTION = "the option restart-strategy.type"
 BACKEND_OPTION = "the option state.backend.type"
-NO_KRYO = "nothing: values of Python functions are not serialized by Kryo"
 
 
 class RemovedEnvironmentMethods:
