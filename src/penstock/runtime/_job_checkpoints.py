@@ -8,6 +8,7 @@ import re
 import warnings
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 from penstock.conf import CheckpointingOptions, Configuration, StateRecoveryOptions
 from penstock.errors import ConfigurationError
@@ -17,13 +18,10 @@ from penstock.runtime._commits import CommitterBook
 from penstock.runtime._elements import Barrier
 from penstock.runtime._recovery import OperatorRecovery
 from penstock.runtime._task_state import CheckpointContent, OperatorSubtaskState, recovery_of
-from penstock.runtime.checkpoint import (
-    CheckpointStorage,
-    CheckpointStorageError,
-    CheckpointView,
-    file_store_for,
-    open_checkpoint,
-)
+from penstock.runtime.checkpoint import CheckpointStorageError, file_store_for
+
+if TYPE_CHECKING:
+    from penstock.runtime.checkpoint import CheckpointStorage, CheckpointView
 
 __all__ = ["JobCheckpoints"]
 
@@ -69,6 +67,8 @@ class JobCheckpoints:
         return self._storage or self._open_storage()
 
     def _open_storage(self) -> CheckpointStorage:
+        from penstock.runtime.checkpoint import CheckpointStorage
+
         options = CheckpointingOptions
         url = self._conf.get(options.DIRECTORY)
         if url is None:
@@ -243,6 +243,8 @@ def _start_from(path: str) -> CheckpointView:
 
 def _find(path: str) -> CheckpointView:
     """A checkpoint by its path, or the newest whole one below a job's directory."""
+    from penstock.runtime.checkpoint import CheckpointStorage, open_checkpoint
+
     store = file_store_for(path)
     names = store.names("")
     if "_metadata" in names or not any(re.fullmatch(r"chk-\d+", name) for name in names):

@@ -7,7 +7,9 @@ barriers and the coordinator are in `penstock.runtime`, keyed state in `penstock
 Start reading at `_storage.py`.
 """
 
-from penstock.runtime.checkpoint._storage import CheckpointStorage, CheckpointWriter, open_checkpoint
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from penstock.runtime.checkpoint._storage_files import (
     CheckpointStorageError,
     FileStore,
@@ -15,13 +17,16 @@ from penstock.runtime.checkpoint._storage_files import (
     LocalFiles,
     file_store_for,
 )
-from penstock.runtime.checkpoint._storage_metadata import (
-    CheckpointHeader,
-    CorruptCheckpointError,
-    FileHandle,
-    InlineHandle,
-)
-from penstock.runtime.checkpoint._storage_view import CheckpointView
+
+if TYPE_CHECKING:
+    from penstock.runtime.checkpoint._storage import CheckpointStorage, CheckpointWriter, open_checkpoint
+    from penstock.runtime.checkpoint._storage_metadata import (
+        CheckpointHeader,
+        CorruptCheckpointError,
+        FileHandle,
+        InlineHandle,
+    )
+    from penstock.runtime.checkpoint._storage_view import CheckpointView
 
 __all__ = [
     "CheckpointHeader",
@@ -38,3 +43,22 @@ __all__ = [
     "file_store_for",
     "open_checkpoint",
 ]
+
+# Most jobs of a few records take no checkpoint; importing what writes them would be a good part of their time.
+_PLACES = {
+    "CheckpointHeader": "_storage_metadata",
+    "CheckpointStorage": "_storage",
+    "CheckpointView": "_storage_view",
+    "CheckpointWriter": "_storage",
+    "CorruptCheckpointError": "_storage_metadata",
+    "FileHandle": "_storage_metadata",
+    "InlineHandle": "_storage_metadata",
+    "open_checkpoint": "_storage",
+}
+
+
+def __getattr__(name: str) -> Any:
+    place = _PLACES.get(name)
+    if place is None:
+        raise AttributeError(f"module 'penstock.runtime.checkpoint' has no attribute {name!r}")
+    return getattr(import_module(f"penstock.runtime.checkpoint.{place}"), name)
