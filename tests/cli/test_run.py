@@ -205,3 +205,20 @@ def test_a_reader_that_has_seen_enough(tmp_path: Path) -> None:
     assert job.stderr is not None
     assert job.stderr.read() == b""
     job.stderr.close()
+
+
+def test_a_worker_that_its_heap_guard_ended_is_told_from_others(tmp_path: Path) -> None:
+    body = (
+        "import collections, itertools\n"
+        "def exhaust(x):\n"
+        "    kept, ahead = itertools.tee(map(str, range(10**8)))\n"
+        "    collections.deque(ahead, maxlen=0)\n"
+        "env.from_collection([1]).map(exhaust).print()\nenv.execute()\n"
+    )
+    reports = tmp_path / "new" / "reports"
+    options = ["--target", "local-processes", "-D", "taskmanager.memory.task.heap.size=16m", "--report", str(reports)]
+    done = penstock("run", *options, program(tmp_path, body))
+    assert done.returncode == 1
+    assert "Worker process 0 was ended by its heap guard, which says above why (exit code 84)" in done.stderr
+    (report,) = reports.glob("heap-end-*.json")
+    assert "Build the objects in a Python loop" in penstock("diagnose", str(report)).stdout

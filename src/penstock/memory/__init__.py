@@ -97,6 +97,7 @@ if TYPE_CHECKING:
     from penstock.memory._plans import TaskManagerPlan as TaskManagerPlan
     from penstock.memory._process_end import EndCause as EndCause
     from penstock.memory._process_end import ProcessEnd as ProcessEnd
+    from penstock.memory._process_end import end_cause as end_cause
     from penstock.memory._process_limit import DataLimit as DataLimit
     from penstock.memory._process_limit import data_limit_bytes as data_limit_bytes
     from penstock.memory._process_limit import describe_backstop as describe_backstop
@@ -188,6 +189,7 @@ _MODULE_OF = {
     "data_limit_bytes": "_process_limit",
     "derivations_of": "_explain",
     "describe_backstop": "_process_limit",
+    "end_cause": "_process_end",
     "find_container_limit": "_container_limit",
     "idle_mapped_bytes": "_process_limit",
     "heap_limit_in_container": "_container_limit",

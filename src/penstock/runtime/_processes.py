@@ -19,7 +19,7 @@ from typing import Any
 from penstock.datastream._executor import Pipeline
 from penstock.errors import InvariantError, JobError
 from penstock.graph import execution_plan
-from penstock.memory import LedgerSnapshot
+from penstock.memory import EndCause, LedgerSnapshot, end_cause
 from penstock.runtime._alignment import Member, WatermarkAlignment
 from penstock.runtime._attempt import JobFacts
 from penstock.runtime._checkpoints import CheckpointCoordinator, TaskPort
@@ -47,8 +47,15 @@ class WorkerLostError(JobError):
     def __init__(self, worker: int, status: int) -> None:
         self.worker = worker
         self.status = status
-        how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"exited with code {status}"
-        super().__init__(f"Worker process {worker} {how} while it ran its tasks.")
+        super().__init__(f"Worker process {worker} {_manner(status)} while it ran its tasks.")
+
+
+def _manner(status: int) -> str:
+    if status < 0:
+        return f"was killed by {signal.Signals(-status).name}"
+    if end_cause(status, 0, ()) in (EndCause.HEAP_EXHAUSTED, EndCause.TASK_UNRESPONSIVE):
+        return f"was ended by its heap guard, which says above why (exit code {status}),"
+    return f"exited with code {status}"
 
 
 class _RemoteTask:
