@@ -15,7 +15,7 @@ from penstock.common import Configuration, Types, WatermarkStrategy
 from penstock.common.job_status import JobStatus
 from penstock.datastream import RuntimeExecutionMode, StreamExecutionEnvironment
 from penstock.datastream.connectors.number_seq import NumberSequenceSource
-from penstock.errors import ConfigurationError, JobError
+from penstock.errors import ConfigurationError, JobError, UnsupportedFeatureError
 
 TARGETS = ["local", "local-processes"]
 
@@ -252,9 +252,9 @@ def test_jobs_one_after_the_other_leave_nothing() -> None:
     assert threading.active_count() == 1
 
 
-def test_unaligned_checkpoints_become_aligned_ones() -> None:
+def test_unaligned_checkpoints_are_refused() -> None:
     env = environment(
         1, **{"execution.checkpointing.interval": "1 h", "execution.checkpointing.unaligned.enabled": True}
     )
-    with pytest.warns(UserWarning, match="takes aligned ones"):
-        assert collected(numbers(env, 3)) == [0, 1, 2]
+    with pytest.raises(UnsupportedFeatureError, match="Unaligned checkpoints are not supported"):
+        collected(numbers(env, 3))

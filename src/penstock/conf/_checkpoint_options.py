@@ -120,20 +120,20 @@ class CheckpointingOptions:
         "execution.checkpointing.unaligned.enabled",
         BOOLEAN,
         False,
-        "Unaligned checkpoints. Penstock takes aligned ones, with the same guarantees, and warns.",
+        "Unaligned checkpoints. Not supported: `true` is refused.",
         ("execution.checkpointing.unaligned",),
     )
     UNALIGNED_FORCED = ConfigOption(
         "execution.checkpointing.unaligned.forced",
         BOOLEAN,
         False,
-        "Unaligned checkpoints even where Flink advises against them. No effect, see above.",
+        "Unaligned checkpoints even where Flink advises against them. Not supported: `true` is refused.",
     )
     ALIGNED_TIMEOUT = ConfigOption(
         "execution.checkpointing.aligned-checkpoint-timeout",
         DURATION,
         0,
-        "When an aligned checkpoint turns into an unaligned one. Has no effect: all are aligned.",
+        "When an aligned checkpoint turns into an unaligned one. Has no effect, as unaligned ones are not supported.",
         ("execution.checkpointing.alignment-timeout",),
     )
     LOCAL_BACKUP = ConfigOption(

@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import re
-import warnings
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from penstock.conf import CheckpointingOptions, Configuration, StateRecoveryOptions
-from penstock.errors import ConfigurationError
+from penstock.errors import ConfigurationError, UnsupportedFeatureError
 from penstock.graph import JobGraph
 from penstock.runtime._checkpoints import CheckpointCoordinator, CheckpointSettings
 from penstock.runtime._commits import CommitterBook
@@ -50,7 +49,7 @@ class JobCheckpoints:
         self._content: CheckpointContent | None = None
         self._next_id = 1
         if self.enabled:
-            _mention_unaligned(conf)
+            _refuse_unaligned(conf)
             self._open_storage()
 
     @property
@@ -221,12 +220,11 @@ def _has_state(state: OperatorSubtaskState) -> bool:
     )
 
 
-def _mention_unaligned(conf: Configuration) -> None:
+def _refuse_unaligned(conf: Configuration) -> None:
     if conf.get(CheckpointingOptions.UNALIGNED):
-        warnings.warn(
-            "Unaligned checkpoints are enabled; Penstock takes aligned ones, with the same guarantees: inside one "
-            "machine barriers overtake nothing worth storing.",
-            stacklevel=2,
+        raise UnsupportedFeatureError(
+            "Unaligned checkpoints are not supported: inside one machine barriers overtake nothing worth storing. "
+            "Aligned ones give the same guarantees; set execution.checkpointing.unaligned.enabled to false."
         )
 
 
