@@ -20,6 +20,7 @@ from penstock.datastream._transformations import (
     TimestampsSpec,
 )
 from penstock.datastream.connectors.base import Sink
+from penstock.datastream.connectors.number_seq import NumberSequenceSource
 from penstock.datastream.functions import (
     FilterFunction,
     FlatMapFunction,
@@ -32,7 +33,7 @@ from penstock.datastream.functions import (
     SinkFunction,
 )
 from penstock.datastream.state import ValueStateDescriptor
-from penstock.errors import ConfigurationError
+from penstock.errors import ConfigurationError, UnsupportedFeatureError
 from tests.datastream.recording import PIPELINES, operator, operators
 
 PAIR = Types.TUPLE([Types.STRING(), Types.INT()])
@@ -365,3 +366,19 @@ def test_specs_survive_pickling(pairs):
     stream = pairs.key_by(First()).reduce(lambda a, b: b)
     copied = pickle.loads(pickle.dumps(operator(stream).spec.function))
     assert copied.load()(1, 2) == 2
+
+
+def test_a_function_that_yields_belongs_to_flat_map(numbers):
+    class Pairs(MapFunction):
+        def map(self, value):
+            yield value
+            yield value
+
+    def pairs(value):
+        yield value
+
+    for function in (Pairs(), pairs):
+        with pytest.warns(UserWarning, match=r"Use flat_map\(\) to emit what it yields"):
+            numbers.map(function)
+    with pytest.raises(UnsupportedFeatureError, match="access to the JVM"):
+        NumberSequenceSource(1, 2).get_java_function()

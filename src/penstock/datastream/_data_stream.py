@@ -60,6 +60,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DataStream", "DataStreamSink"]
 
+CO_GENERATOR = 0x20  # of code objects, as in `inspect`, which is slow to import
 OutputType = TypeInformation | list[TypeInformation] | None
 
 
@@ -80,11 +81,11 @@ class DataStream(OperatorSettings):
         operator: Transformation | None = None,
     ) -> None:
         if isinstance(env, DataStream):  # programs wrap what `socketTextStream` of the Java environment returns
-            env, edges, type_info, operator = env._env, env._edges, env._type, env._operator
-        self._env = env
-        self._edges = edges
-        self._type = type_info
-        self._operator = operator
+            edges, type_info, operator, env = env._edges, env._type, env._operator, env._env
+        self._env: StreamExecutionEnvironment = env
+        self._edges: tuple[InputEdge, ...] = edges
+        self._type: TypeInformation | None = type_info
+        self._operator: Transformation | None = operator
 
     # -- what it is ------------------------------------------------------------------------------
 
@@ -105,6 +106,12 @@ class DataStream(OperatorSettings):
     def map(self, func: Callable[[Any], Any] | MapFunction[Any, Any], output_type: OutputType = None) -> DataStream:
         """One result per element."""
         function = _checked(func, MapFunction, "The input must be a MapFunction or a callable function")
+        if _yields(func.map if isinstance(func, MapFunction) else func):
+            warnings.warn(
+                f"{function.name} yields, and map() makes one result of each element: here a generator, which cannot "
+                "be sent to another task. Use flat_map() to emit what it yields.",
+                stacklevel=2,
+            )
         return self._transform("Map", MapSpec(function), declared_type(output_type))
 
     def flat_map(
@@ -467,6 +474,11 @@ def _checked(function: Any, kind: type[Function], message: str) -> UserFunction:
     if not isinstance(function, kind) and not callable(function):
         raise TypeError(message)
     return UserFunction(function)
+
+
+def _yields(function: Any) -> bool:
+    code = getattr(getattr(function, "__func__", function), "__code__", None)
+    return code is not None and bool(code.co_flags & CO_GENERATOR)
 
 
 def _described(value: object) -> str:

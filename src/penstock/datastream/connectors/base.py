@@ -12,9 +12,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from penstock.conf import Record
+from penstock.errors import UnsupportedFeatureError
 
 if TYPE_CHECKING:
     from penstock.common.typeinfo import TypeInformation
@@ -171,6 +172,12 @@ class Source(ABC):
         """
         return None
 
+    def get_java_function(self) -> NoReturn:
+        """PyFlink's bridge to Java; raises UnsupportedFeatureError: there is no JVM."""
+        raise UnsupportedFeatureError(
+            f"{type(self).__name__}.get_java_function is PyFlink's internal access to the JVM; Penstock has none."
+        )
+
     def deal_out(self, splits: Sequence[Any], parallelism: int) -> list[list[Any]]:
         """Which reader reads which splits: one list a reader, every split exactly once.
 
@@ -253,6 +260,12 @@ class Sink(ABC):
     def create_committer(self) -> Committer | None:
         """The committer of a two-phase sink, None where writing is final."""
         return None
+
+    def get_java_function(self) -> NoReturn:
+        """PyFlink's bridge to Java; raises UnsupportedFeatureError: there is no JVM."""
+        raise UnsupportedFeatureError(
+            f"{type(self).__name__}.get_java_function is PyFlink's internal access to the JVM; Penstock has none."
+        )
 
 
 class StreamTransformer(ABC):
