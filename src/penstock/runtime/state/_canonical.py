@@ -12,7 +12,7 @@ import pickle
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -56,11 +56,15 @@ class ChunkEncoder:
         self._groups: list[Group] = []
         self._weight = 0
 
-    def add(self, namespace: Namespace, keys: list[Key], values: list[Any]) -> Iterator[bytes]:
+    def add(self, namespace: Namespace, keys: Sequence[Key], values: Sequence[Any]) -> Iterator[bytes]:
         """Takes entries of a namespace; the chunks that became full."""
         position = 0
         while position < len(keys):
             end, weight = position, self._weight
+            room = self._weight_max - weight
+            if room > 0 and _CONTAINERS.isdisjoint(map(type, values[position : position + room])):
+                end = min(position + room, len(keys))  # each weighs 1
+                weight += end - position
             while end < len(keys) and (weight < self._weight_max or end == position):
                 weight += _weight(values[end])
                 end += 1
@@ -69,7 +73,7 @@ class ChunkEncoder:
                     yield from self.flush()
                     self._groups, self._weight = [(namespace, [keys[position]], [part])], len(part)
             else:
-                self._groups.append((namespace, keys[position:end], values[position:end]))
+                self._groups.append((namespace, list(keys[position:end]), list(values[position:end])))
                 self._weight = weight
             position = end
             if self._weight >= self._weight_max:
@@ -88,6 +92,9 @@ class ChunkEncoder:
             wanted = min(int(weight * _CHUNK_TARGET_S / elapsed), self._weight_max * 2)
             self._weight_max = min(max(wanted, _CHUNK_ENTRIES_MIN, self._weight_max // 2), _CHUNK_ENTRIES_MAX)
         yield data
+
+
+_CONTAINERS: Final = frozenset({list, dict})
 
 
 def _weight(value: Any) -> int:

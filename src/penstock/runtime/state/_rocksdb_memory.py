@@ -227,8 +227,8 @@ def store_options(memory: RocksDBMemory, tuning: RocksDBTuning) -> Any:
     options.set_target_file_size_base(tuning.file_base_bytes or file_bytes)
     options.set_target_file_size_multiplier(2)
     options.set_max_bytes_for_level_base(tuning.level_base_bytes or 4 * (tuning.file_base_bytes or file_bytes))
-    # A read looks into every file of level 0.
-    options.set_level_zero_file_num_compaction_trigger(2)
+    # A read looks into every file of level 0, and without a Bloom filter into a block of each.
+    options.set_level_zero_file_num_compaction_trigger(2 if tuning.bloom_bits is None else 4)
     options.set_level_compaction_dynamic_level_bytes(bool(tuning.dynamic_levels))
     if tuning.compaction_style == "UNIVERSAL":
         options.set_compaction_style(rocksdict.DBCompactionStyle.universal())

@@ -8,7 +8,7 @@ import decimal
 import enum
 import pickle
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import chain, islice
 from typing import Any, Final
 
@@ -48,7 +48,7 @@ def is_immutable(value: Any) -> bool:
     return isinstance(value, enum.Enum) or _is_atom(kind)
 
 
-def are_immutable(values: list[Any]) -> bool:
+def are_immutable(values: Sequence[Any]) -> bool:
     """Whether all values are atoms or tuples of atoms; by their types alone, about 20 ns a value."""
     kinds = set(map(type, values))
     if tuple not in kinds:
