@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,7 @@ def test_the_word_count_of_the_readme(tmp_path: Path) -> None:
     assert "heap" in done.stderr
     assert "of budget" in done.stderr
     assert "thread stacks" in done.stderr
+    assert re.search(r"^  state _op_state of \S+ .*B +sampled$", done.stderr, re.MULTILINE)
     assert "process as a whole" in done.stderr.splitlines()[-1]
 
 

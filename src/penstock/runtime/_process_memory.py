@@ -53,6 +53,7 @@ from penstock.runtime._tmp_dirs import system_tmp_dir
 
 if TYPE_CHECKING:
     from penstock.memory import Gauge, HeapGuard, StateFigure
+    from penstock.runtime._state_ledger import StateLedger
     from penstock.runtime._task import Task
 
 __all__ = ["ProcessMemory", "current_process", "in_runtime", "report_folder"]
@@ -92,7 +93,12 @@ class ProcessMemory:
     """
 
     def __init__(
-        self, conf: Configuration, *, log_path: str | None = None, report_directory: str | None = None
+        self,
+        conf: Configuration,
+        *,
+        log_path: str | None = None,
+        report_directory: str | None = None,
+        shown: bool = False,
     ) -> None:
         self.plan: LocalPlan | TaskManagerPlan = memory_plan(conf)
         self._conf = conf
@@ -101,6 +107,11 @@ class ProcessMemory:
         self._data_limit: DataLimit | None = None
         self._heap_limit: int | None = None
         self.ledger = Ledger()
+        self._states: StateLedger | None = None
+        if shown or log_path is not None:
+            from penstock.runtime._state_ledger import StateLedger
+
+            self._states = StateLedger(self.ledger)
         self.guard: HeapGuard
         self.off_heap: OffHeapMeter
         self._witness: CallWitness
@@ -254,6 +265,8 @@ class ProcessMemory:
         return goes_on
 
     def _between(self, task: Runnable) -> None:
+        if self._states is not None:
+            self._states.sample(task)
         if self.guard.over_soft():
             self.garbage.at_soft_limit()
         else:
@@ -307,6 +320,8 @@ class ProcessMemory:
             self.guard.close_slot(slot)
         self._slots.clear()
         self._last_job = self.ledger.snapshot()
+        if self._states is not None:
+            self._states.close()
 
     def worker_ended(self, worker: int, snapshot: LedgerSnapshot) -> None:
         """What a worker process used, as it said at its end."""

@@ -51,7 +51,12 @@ def run_program(options: ProgramOptions) -> int:
         ConfigurationError: the script cannot be read or is no Python.
     """
     code = _load(options.program)
-    memory = ProcessMemory(options.configuration, log_path=options.memory_log, report_directory=options.report_dir)
+    memory = ProcessMemory(
+        options.configuration,
+        log_path=options.memory_log,
+        report_directory=options.report_dir,
+        shown=options.show_memory,
+    )
     memory.start()
     if options.trace_memory:
         import tracemalloc
