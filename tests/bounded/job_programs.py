@@ -56,6 +56,19 @@ def numpy_hoarder(env):
     return numbers(env, 100_000).map(hoard)
 
 
+def arrow_hoarder(env):
+    """Arrow arrays, which no hook sees: looked at after each batch."""
+    import pyarrow
+
+    held = []
+
+    def hoard(value):
+        held.append(pyarrow.array(range(10_000)))
+        return value
+
+    return numbers(env, 100_000).map(hoard)
+
+
 def threads(env):
     """A function that starts threads, each of which takes memory for a moment."""
 

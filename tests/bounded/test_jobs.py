@@ -5,6 +5,7 @@ Peaks are read from outside: what the kernel says of the child when it has ended
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -91,6 +92,16 @@ def test_numpy_is_refused_at_the_off_heap_budget(tmp_path: Path) -> None:
     assert outcome.code == 1, outcome.err
     assert "taskmanager.memory.task.off-heap.size" in outcome.err or "ArrayMemoryError" in outcome.err
     assert outcome.peak_rss_mib < 128 + 64 + 150
+
+
+def test_arrow_is_stopped_after_the_batch_that_passed_the_budget(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    outcome = run(tmp_path, "arrow_hoarder", options=("-D", "taskmanager.memory.task.off-heap.size=64m"))
+    assert outcome.code == 1, outcome.err
+    assert "pyarrow holds" in outcome.err
+    assert "after a batch of task 'numbers -> Map" in outcome.err
+    (report,) = tmp_path.glob("oom-*.json")
+    assert json.loads(report.read_text())["failure"]["component"] == "off-heap"
 
 
 def test_neighbours_in_other_slots_finish(tmp_path: Path) -> None:

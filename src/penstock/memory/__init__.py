@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     from penstock.memory._network_need import network_need as network_need
     from penstock.memory._network_pool import NetworkBufferPool as NetworkBufferPool
     from penstock.memory._network_pool import NetworkStatistics as NetworkStatistics
+    from penstock.memory._offheap import OffHeapLimitError as OffHeapLimitError
     from penstock.memory._offheap import OffHeapMeter as OffHeapMeter
     from penstock.memory._oom_report import REPORT_KIND as REPORT_KIND
     from penstock.memory._oom_report import OomReport as OomReport
@@ -116,6 +117,7 @@ if TYPE_CHECKING:
     from penstock.memory._taskmanager import plan_task_manager as plan_task_manager
 
 _MODULE_OF = {
+    "OffHeapLimitError": "_offheap",
     "OffHeapMeter": "_offheap",
     "BufferPoolClosedError": "_limit_errors",
     "BufferRequestTimeoutError": "_limit_errors",

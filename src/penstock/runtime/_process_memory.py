@@ -22,11 +22,13 @@ from penstock.memory import (
     CallWitness,
     DataLimit,
     GarbagePolicy,
+    HeapFailure,
     HeapLimits,
     Ledger,
     LedgerSnapshot,
     LocalPlan,
     MemoryLog,
+    OffHeapLimitError,
     OffHeapMeter,
     TaskHeapError,
     TaskManagerPlan,
@@ -261,8 +263,29 @@ class ProcessMemory:
         if slot is None:
             slot = self._slots[id(task)] = self.guard.open_slot(getattr(task, "name", ""))
         goes_on: bool = self.guard.call(slot, next, life)
-        self.off_heap.poll()
+        try:
+            self.off_heap.poll()
+        except OffHeapLimitError as error:
+            raise self._off_heap_failure(slot, error) from None
         return goes_on
+
+    def _off_heap_failure(self, slot: int, error: OffHeapLimitError) -> TaskHeapError:
+        """The task's batch took native memory past its budget; a plain MemoryError would look like the program's."""
+        task = self.guard.usage(slot).task
+        limit = self.off_heap.limit_bytes or 0
+        failure = HeapFailure(
+            task=task,
+            cause=type(error).__name__,
+            message=f"{error} Seen after a batch of task {task!r}.",
+            frames=(),
+            used_bytes=self.off_heap.used_bytes(),
+            line_bytes=limit,
+            limit_bytes=limit,
+            request_bytes=0,
+            task_bytes=0,
+            freed_bytes=0,
+        )
+        return TaskHeapError(failure)
 
     def _between(self, task: Runnable) -> None:
         if self._states is not None:
