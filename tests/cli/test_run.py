@@ -224,3 +224,13 @@ def test_a_worker_that_its_heap_guard_ended_is_told_from_others(tmp_path: Path) 
     assert "Worker process 0 was ended by its heap guard, which says above why (exit code 84)" in done.stderr
     (report,) = reports.glob("heap-end-*.json")
     assert "Build the objects in a Python loop" in penstock("diagnose", str(report)).stdout
+
+
+def test_a_job_that_is_restarted_again_and_again_does_not_fill_the_disk_with_reports(tmp_path: Path) -> None:
+    path = program(tmp_path, "env.from_collection([1]).map(lambda x: bytearray(10 << 30)).print()\nenv.execute()\n")
+    restarts = {"type": "fixed-delay", "fixed-delay.attempts": "12", "fixed-delay.delay": "1ms"}
+    options = [f"-Drestart-strategy.{key}={value}" for key, value in restarts.items()]
+    done = penstock("run", *options, "-Dtaskmanager.memory.task.heap.size=16m", "--report", str(tmp_path), path)
+    assert done.returncode == 1
+    assert len(list(tmp_path.glob("oom-*.json"))) == 10
+    assert done.stderr.count("no further report") == 1

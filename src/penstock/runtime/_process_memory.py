@@ -61,6 +61,8 @@ if TYPE_CHECKING:
 __all__ = ["ProcessMemory", "current_process", "in_runtime", "report_folder"]
 
 PROGRAM = "the program itself"
+REPORTS_MAX = 10
+"""A job that fails at its limit may be restarted for ever; what its later reports would say stands in the first."""
 
 _current: ProcessMemory | None = None
 _NOTHING = nullcontext()
@@ -124,6 +126,7 @@ class ProcessMemory:
         self._gauges: list[Gauge] = []
         self._workers: dict[int, LedgerSnapshot] = {}
         self._said: set[str] = set()
+        self._reports = 0
 
     # -- life ------------------------------------------------------------------------------------
 
@@ -305,6 +308,10 @@ class ProcessMemory:
 
         failure = MemoryFailure.of(error)
         if failure is None:
+            return
+        self._reports += 1
+        if self._reports > REPORTS_MAX:
+            self.say_once(f"no further report: a run writes {REPORTS_MAX}.")
             return
         context = ReportContext(
             job=job,
