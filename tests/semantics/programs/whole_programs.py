@@ -19,6 +19,7 @@ from pyflink.datastream.functions import (
     AggregateFunction,
     AllWindowFunction,
     BroadcastProcessFunction,
+    CoFlatMapFunction,
     CoMapFunction,
     FilterFunction,
     FlatMapFunction,
@@ -39,6 +40,7 @@ from pyflink.datastream.state import (
     ValueStateDescriptor,
 )
 from pyflink.datastream.window import (
+    ContinuousEventTimeTrigger,
     CountTrigger,
     CountWindow,
     EventTimeSessionWindows,
@@ -1322,3 +1324,224 @@ def execute_in_a_thread(env):
     t.start()
     t.join()
     return out
+
+
+@case(order="any")
+def none_key_typed(env):
+    return env.from_collection([("a", 1), (None, 2)]).key_by(lambda v: v[0], Types.STRING()).reduce(lambda a, b: a)
+
+
+@case(order="any")
+def row_kind_through_process_and_state(env):
+    t = Types.ROW_NAMED(["k", "v"], [Types.STRING(), Types.INT()])
+
+    class P(KeyedProcessFunction):
+        def open(self, ctx):
+            self.s = ctx.get_state(ValueStateDescriptor("s", t2()))
+            self.l = ctx.get_list_state(ListStateDescriptor("l", t2()))
+
+        def process_element(self, v, ctx):
+            old = self.s.value()
+            self.s.update(v)
+            self.l.add(v)
+            yield old if old is not None else Row("none", 0)
+            if v.v == 3:
+                yield from self.l.get()
+
+    def t2():
+        return Types.ROW_NAMED(["k", "v"], [Types.STRING(), Types.INT()])
+
+    rows = [
+        Row.of_kind(RowKind.INSERT, "a", 1),
+        Row.of_kind(RowKind.DELETE, "a", 2),
+        Row.of_kind(RowKind.UPDATE_AFTER, "a", 3),
+    ]
+    return env.from_collection(rows, t).key_by(lambda r: r.k).process(P(), t2())
+
+
+@case(order="any")
+def state_of_every_type(env):
+    class P(KeyedProcessFunction):
+        def open(self, ctx):
+            def mk(n, t):
+                return ctx.get_state(ValueStateDescriptor(n, t))
+
+            self.all = [
+                (mk("a", Types.BIG_DEC()), Decimal("1.250")),
+                (mk("b", Types.SQL_DATE()), datetime.date(2020, 2, 29)),
+                (mk("c", Types.SQL_TIME()), datetime.time(1, 2, 3, 4000)),
+                (mk("d", Types.SQL_TIMESTAMP()), datetime.datetime(2020, 1, 2, 3, 4, 5, 6000)),
+                (mk("e", Types.PRIMITIVE_ARRAY(Types.BYTE())), b"ab"),
+                (mk("f", Types.BASIC_ARRAY(Types.STRING())), ["a", None]),
+                (mk("g", Types.OBJECT_ARRAY(Types.INT())), [1, 2]),
+                (mk("h", Types.BOOLEAN()), True),
+                (mk("i", Types.PICKLED_BYTE_ARRAY()), {"any": (1, {2})}),
+                (mk("j", Types.INSTANT()), Instant(5, 6)),
+                (mk("k", Types.DOUBLE()), 1.5),
+                (mk("l", Types.SHORT()), 7),
+            ]
+
+        def process_element(self, v, ctx):
+            for s, x in self.all:
+                s.update(x)
+            ctx.timer_service().register_event_time_timer(1)
+
+        def on_timer(self, t, ctx):
+            yield [bytes(s.value()) if isinstance(s.value(), (bytes, bytearray)) else s.value() for s, x in self.all]
+
+    return env.from_collection([1]).key_by(lambda v: v).process(P())
+
+
+@case(order="any")
+def min_max_by_rows(env):
+    t = Types.ROW_NAMED(["k", "v", "w"], [Types.STRING(), Types.INT(), Types.STRING()])
+    rows = [Row("a", 3, "x"), Row("a", 1, "y"), Row("a", 2, "z")]
+    k = env.from_collection(rows, t).key_by(lambda r: r.k)
+    return k.min_by("v").union(k.max("v"), k.min("v"), k.max_by("v"), k.sum("v"))
+
+
+@case(order="any")
+def watermark_in_process_function_after_union(env):
+    class P(ProcessFunction):
+        def process_element(self, v, ctx):
+            yield v[0], ctx.timestamp(), ctx.timer_service().current_watermark()
+
+    a = env.from_collection([("a", 5)]).assign_timestamps_and_watermarks(by_second_field())
+    b = env.from_collection([("b", 7)])
+    return a.union(b).process(P())
+
+
+@case(order="any")
+def keyed_state_in_window_function_open(env):
+    class P(ProcessWindowFunction):
+        def open(self, ctx):
+            self.s = ctx.get_state(ValueStateDescriptor("total", Types.INT()))
+
+        def process(self, key, ctx, elements):
+            t = (self.s.value() or 0) + sum(e[1] for e in elements)
+            self.s.update(t)
+            yield key, t
+
+    return (
+        env.from_collection([("a", 1), ("a", 12), ("b", 5)])
+        .assign_timestamps_and_watermarks(by_second_field())
+        .key_by(lambda v: v[0])
+        .window(TumblingEventTimeWindows.of(Time.milliseconds(10)))
+        .process(P())
+    )
+
+
+@case(order="any")
+def reduce_then_window_function(env):
+    class W(WindowFunction):
+        def apply(self, key, window, inputs):
+            for i in inputs:
+                yield key, window.start, i
+
+    return (
+        env.from_collection([("a", 1), ("a", 2), ("a", 15)])
+        .assign_timestamps_and_watermarks(by_second_field())
+        .key_by(lambda v: v[0])
+        .window(SlidingEventTimeWindows.of(Time.milliseconds(10), Time.milliseconds(5)))
+        .reduce(
+            lambda a, b: (a[0], a[1] + b[1]),
+            W(),
+            Types.TUPLE([Types.STRING(), Types.LONG(), Types.TUPLE([Types.STRING(), Types.INT()])]),
+        )
+    )
+
+
+@case(order="any")
+def continuous_trigger_with_sessions(env):
+    class P(ProcessWindowFunction):
+        def process(self, key, ctx, elements):
+            yield key, ctx.window().start, ctx.window().end, [e[1] for e in elements]
+
+    return (
+        env.from_collection([("a", 1), ("a", 5), ("a", 12), ("a", 100)])
+        .assign_timestamps_and_watermarks(by_second_field())
+        .key_by(lambda v: v[0])
+        .window(EventTimeSessionWindows.with_gap(Time.milliseconds(10)))
+        .trigger(ContinuousEventTimeTrigger.of(Time.milliseconds(5)))
+        .process(P())
+    )
+
+
+@case(order="any")
+def co_map_state_shared(env):
+    class C(CoFlatMapFunction):
+        def open(self, ctx):
+            self.s = ctx.get_map_state(MapStateDescriptor("s", Types.STRING(), Types.INT()))
+
+        def flat_map1(self, v):
+            self.s.put("l", v[1])
+            yield sorted(self.s.keys())[0] in ("l", "r")
+
+        def flat_map2(self, v):
+            self.s.put("r", v[1])
+            yield len(list(self.s.values())) in (1, 2)
+
+    return (
+        env.from_collection([("a", 1)])
+        .key_by(lambda v: v[0])
+        .connect(env.from_collection([("a", 2)]).key_by(lambda v: v[0]))
+        .flat_map(C(), Types.BOOLEAN())
+    )
+
+
+@case(order="any")
+def nested_output_tags(env):
+    t1, t2 = OutputTag("one", Types.INT()), OutputTag("two", Types.STRING())
+
+    class P(ProcessFunction):
+        def process_element(self, v, ctx):
+            yield v
+            yield t1, v * 10
+            yield t2, str(v)
+
+    a = env.from_collection([1, 2]).process(P(), Types.INT())
+    b = a.get_side_output(t1).process(P(), Types.INT())
+    return b.get_side_output(t2).union(a.get_side_output(t2), a.map(str, Types.STRING()), b.map(str, Types.STRING()))
+
+
+@case()
+def description_of_parts(env):
+    s = env.from_collection([1], Types.INT())
+    return [
+        str(s.get_type()),
+        str(s.map(lambda v: v).get_type()),
+        str(s.key_by(lambda v: v, Types.INT()).get_type()),
+        str(s.map(lambda v: (v, v), Types.TUPLE([Types.INT(), Types.INT()])).project(1).get_type()),
+        str(s.key_by(lambda v: v).window(GlobalWindows.create()).reduce(lambda a, b: a).get_type()),
+        str(s.union(s).get_type()),
+        str(s.flat_map(lambda v: [v], Types.STRING()).get_type()),
+        str(s.filter(lambda v: True).get_type()),
+        str(s.process(ProcessNothing(), Types.ROW([Types.INT()])).get_type()),
+    ]
+
+
+class ProcessNothing(ProcessFunction):
+    def process_element(self, value, ctx):
+        pass
+
+
+@case(order="any")
+def process_window_with_side_late_and_lateness(env):
+    tag = OutputTag("late", Types.TUPLE([Types.STRING(), Types.INT()]))
+    return (
+        env.from_collection([("a", 1), ("a", 50), ("a", 2)], Types.TUPLE([Types.STRING(), Types.INT()]))
+        .assign_timestamps_and_watermarks(by_second_field())
+        .key_by(lambda v: v[0], Types.STRING())
+        .window(TumblingEventTimeWindows.of(Time.milliseconds(10), Time.milliseconds(3)))
+        .allowed_lateness(5)
+        .side_output_late_data(tag)
+        .process(Show(), Types.TUPLE([Types.STRING(), Types.LONG(), Types.LONG(), Types.INT()]))
+    )
+
+
+class Show(ProcessWindowFunction[tuple, tuple, str, TimeWindow]):
+    def process(self, key, context, elements):
+        yield key, context.window().start, context.window().end, len(list(elements))
+
+    def clear(self, context):
+        pass
