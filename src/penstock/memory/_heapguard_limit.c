@@ -392,6 +392,8 @@ bool is_refused(int64_t growth) {
         }
     } else if (is_asking_for_ever(held)) {
         own->count = LIMIT_STRIKES + 1;
+    } else {
+        return true;
     }
     if (own->count > LIMIT_STRIKES && state->async_exc == NULL) {
         raise_in_this_thread(state, false, held, growth); /* it catches every refusal, and asks again */
