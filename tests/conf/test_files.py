@@ -62,15 +62,14 @@ def test_appsettings_nested_flat_and_in_any_case() -> None:
 
 @pytest.mark.parametrize(
     ("text", "line", "column"),
-    [("{\n  'a': 1}", 2, 3), ('{"a": 1,\n}', 2, 1), ("[]", 1, 1), ("", 1, 1), ('{"a": 1, "a": 2}', None, None)],
+    [("{\n  'a': 1}", 2, 3), ('{"a": 1,\n}', None, None), ("[]", 1, 1), ("", 1, 1), ('{"a": 1, "a": 2}', None, None)],
 )
 def test_malformed_appsettings(text: str, line: int | None, column: int | None) -> None:
     with pytest.raises(ConfigurationFileError) as caught:
         configuration_from_appsettings(text)
     assert caught.value.error_id == "json-invalid"
-    if line is not None:
+    if line is not None:  # where a trailing comma is reported differs between versions of Python
         assert caught.value.line == line
-    if column is not None and text != '{"a": 1,\n}':  # where a trailing comma is reported differs between versions
         assert caught.value.column == column
 
 
