@@ -25,6 +25,8 @@ MARKS: dict[str, Any] = {}
 CASES = {"hashmap": (1_000_000, 0, 2_500_000), "rocksdb": (1_000_000, 1000, 300_000)}
 """Entries, bytes of each, and updates measured."""
 
+COMMAND = [sys.executable, "-m", "penstock.cli.main", "run", "-D", "taskmanager.memory.task.heap.size=2g"]
+
 
 class Draw:
     """Numbers to (key, sum, payload): first every key once, then some at random; notes when the second part begins."""
@@ -100,7 +102,7 @@ def main(arguments: list[str] | None = None) -> None:
         for _ in range(options.rounds):
             for interval in found:
                 facts = [backend, str(entries), str(value_bytes), str(updates), interval]
-                run = run_process([sys.executable, "-m", "benchmarks.checkpoint_cost", "--child", *facts])
+                run = run_process([*COMMAND, __file__, *facts])
                 found[interval].append(json.loads(run.stdout.splitlines()[-1]))
                 print(backend, interval, found[interval][-1], file=sys.stderr, flush=True)
         middle = {
@@ -123,8 +125,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--child"]:
-        backend_, *numbers_, interval_ = sys.argv[2:]
+    if sys.argv[1:2] and sys.argv[1] in CASES:
+        backend_, *numbers_, interval_ = sys.argv[1:]
+        sys.path.insert(0, str(Path(__file__).parent.parent))
         # As a module of that name: jobs pickle its functions by reference, and write into its marks.
         from benchmarks import checkpoint_cost
 

@@ -30,7 +30,7 @@ from penstock.datastream._transformations import (
 )
 from penstock.datastream.connectors.base import ReaderContext, SourceReader, WriterContext
 from penstock.datastream.functions import Function
-from penstock.errors import InvariantError
+from penstock.errors import ConfigurationError, InvariantError
 from penstock.graph import ChainedOperator, ExecutionGraph, ExecutionVertex, JobEdge, JobVertex
 from penstock.runtime._alignment import AlignmentPort
 from penstock.runtime._chain import ChainNode
@@ -488,6 +488,8 @@ def _named(call: Callable[[], None], operator: str, subtask: str) -> Callable[[]
     def named() -> None:
         try:
             call()
+        except ConfigurationError:  # such as state of another type: it says all there is to say
+            raise
         except Exception as error:
             raise UserFunctionError.of(operator, subtask, None, error) from None
 

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any
 
 import penstock
-from penstock.errors import InvariantError, JobError
+from penstock.errors import ConfigurationError, InvariantError, JobError
 
 __all__ = ["CHAIN_FILE_PREFIX", "RecordFailure", "UserFunctionError", "describe_record", "job_failure"]
 
@@ -104,7 +104,7 @@ def job_failure(
         subtask: the subtask's name.
         head: the name of the chain's first operator, where nothing better is known.
     """
-    if isinstance(error, (UserFunctionError, MemoryError, InvariantError)):
+    if isinstance(error, (UserFunctionError, MemoryError, InvariantError, ConfigurationError)):
         return error
     if isinstance(error, RecordFailure):
         return UserFunctionError.of(error.operator, subtask, describe_record(error.record), error.cause)

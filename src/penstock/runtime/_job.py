@@ -6,6 +6,7 @@ notebook cell or a test needs no second thread, breakpoints work, and nothing is
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -35,6 +36,8 @@ from penstock.runtime._results import Collector
 from penstock.runtime._scheduler import Clock, Scheduler, StepClock, wall_clock_ms
 
 __all__ = ["JobCancelledError", "LocalJob", "resolve_graph"]
+
+log = logging.getLogger("penstock.job")
 
 
 class JobCancelledError(JobError):
@@ -185,7 +188,9 @@ class LocalJob:
         try:
             self._dependencies.enter_context(python_dependencies(self._conf))
             with in_runtime():
-                self._start_attempt()
+                self._started_s = time.monotonic()
+                self._plan_splits()
+                self._run_or_recover(self._start_attempt)
             while not self._ended.is_set():
                 with in_runtime():
                     self._run_or_recover(self._step if self._is_active() else self._complete)
@@ -225,9 +230,6 @@ class LocalJob:
 
     def _start_attempt(self) -> None:
         self._attempt += 1
-        if self._attempt == 0:
-            self._started_s = time.monotonic()
-            self._plan_splits()
         seed = self._conf.get(ExecutionOptions.SCHEDULER_SEED)
         scheduler = Scheduler(self._clock, Random(seed) if seed is not None else None)
         self._scheduler = scheduler
@@ -284,11 +286,12 @@ class LocalJob:
         if delay_ms is None or not self._is_recoverable(error):
             raise error
         self._status = JobStatus.RESTARTING
+        log.warning("Job '%s' restarts in %d ms (attempt %d failed): %s", self.name, delay_ms, self._attempt + 1, error)
         if self._cancelled.wait(delay_ms / 1000):
             raise JobCancelledError(f"Job '{self.name}' was cancelled while it waited to restart.")
 
     def _is_recoverable(self, error: Exception) -> bool:
-        return not isinstance(error, ConfigurationError)
+        return not isinstance(error, ConfigurationError)  # it would be wrong the next time, too
 
     def _complete(self) -> None:
         assert self._coordinator is not None

@@ -79,6 +79,12 @@ class JobCheckpoints:
                 create_subdirectory=self._conf.get(options.CREATE_SUBDIRECTORY),
                 inline_bytes=self._conf.get(options.DATA_INLINE_THRESHOLD).bytes,
             )
+            try:
+                self._storage.prepare()
+            except CheckpointStorageError as error:
+                raise ConfigurationError(
+                    f"Checkpoints cannot be kept under '{url}' ({options.DIRECTORY.key}): {error}"
+                ) from error
         return self._storage
 
     # -- attempts --------------------------------------------------------------------------------
@@ -245,9 +251,15 @@ def _find(path: str) -> CheckpointView:
 
     store = file_store_for(path)
     names = store.names("")
+    if not names:
+        raise CheckpointStorageError(f"{path} holds no complete checkpoint: there is nothing there.")
     if "_metadata" in names or not any(re.fullmatch(r"chk-\d+", name) for name in names):
         return open_checkpoint(path)
     storage = CheckpointStorage(path, "", create_subdirectory=False)
     view = storage.latest()
+    if view is None and storage.refused:
+        raise CheckpointStorageError(
+            f"{path} holds no complete checkpoint: {' '.join(reason for _, reason in storage.refused)}"
+        )
     # Opened anew: this one is another job's, whose shared files the job must not refer to.
     return open_checkpoint(path if view is None else view.path, verify=view is None)

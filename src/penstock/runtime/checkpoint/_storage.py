@@ -255,6 +255,14 @@ class CheckpointStorage:
 
     # -- writing ---------------------------------------------------------------------------------
 
+    def prepare(self) -> None:
+        """Makes the configured directory, so that one that cannot be written to is found before the job runs.
+
+        Raises:
+            CheckpointStorageError: it cannot be made.
+        """
+        self._store.make_root()
+
     def begin(self, checkpoint_id: int) -> CheckpointWriter:
         """A writer for a checkpoint; what an earlier attempt left under its number is deleted."""
         directory = self._in_folder(f"chk-{checkpoint_id}")

@@ -39,6 +39,13 @@ class FileStore(ABC):
 
     root: str
 
+    def make_root(self) -> None:
+        """Makes the root directory if it is not there.
+
+        Raises:
+            CheckpointStorageError: it cannot be made, or not be written to.
+        """
+
     @abstractmethod
     def create(self, path: str, chunks: Iterable[bytes]) -> WrittenFile:
         """Writes a file with the parents it needs; it is there, durably, when this returns, and not before.
@@ -93,6 +100,16 @@ class LocalFiles(FileStore):
 
     def __init__(self, root: str) -> None:
         self.root = root
+
+    def make_root(self) -> None:
+        """A directory this process may write to."""
+        try:
+            os.makedirs(self.root, exist_ok=True)
+        except OSError as error:
+            raise CheckpointStorageError(_write_failure(self.root, error, "directory")) from error
+        if not os.access(self.root, os.W_OK | os.X_OK):
+            denied = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            raise CheckpointStorageError(_write_failure(self.root, denied, "directory"))
 
     def create(self, path: str, chunks: Iterable[bytes]) -> WrittenFile:
         """Temporary name, fsync, rename."""
@@ -163,12 +180,12 @@ class LocalFiles(FileStore):
 def _remove_quietly(path: str) -> None:
     try:
         os.remove(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
 
 
-def _write_failure(target: str, error: OSError) -> str:
-    message = f"Checkpoint file {target} cannot be written: {error.strerror or error}."
+def _write_failure(target: str, error: OSError, what: str = "file") -> str:
+    message = f"Checkpoint {what} {target} cannot be written: {error.strerror or error}."
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         message += (
             " Free space there, lower execution.checkpointing.num-retained, or set execution.checkpointing.dir to "

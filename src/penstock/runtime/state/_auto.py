@@ -37,7 +37,7 @@ __all__ = ["AutoBackend"]
 _log = logging.getLogger(__name__)
 
 _CHECKED_EACH: Final = 32
-"""Batches between two looks at the size of the state, which take some hundred microseconds."""
+"""The most batches between two looks at the size of the state, which take some hundred microseconds."""
 
 _OBJECTS_PER_BYTE: Final = 4
 """How much larger Python objects are than their pickles, about: for state that is restored."""
@@ -68,6 +68,8 @@ class AutoBackend(KeyedStateBackend):
         self._make_rocksdb = make_rocksdb
         self._tables: dict[str, _AutoTable] = {}
         self._batches = 0
+        self._look_after = 1
+        self._size_bytes = 0
 
     @property
     def snapshotting(self) -> bool:
@@ -118,8 +120,7 @@ class AutoBackend(KeyedStateBackend):
         if self.is_on_disk:
             return
         self._batches += 1
-        if self._batches >= _CHECKED_EACH:
-            self._batches = 0
+        if self._batches >= self._look_after:
             self.move_if_large()
 
     def move_if_large(self) -> None:
@@ -127,6 +128,11 @@ class AutoBackend(KeyedStateBackend):
         if self.is_on_disk or self.inner.snapshotting:
             return
         size = sum(state.size_bytes for state in self.inner.sizes())
+        # The next look comes when half of what is left may be gone: a batch of large values can be megabytes.
+        growth = max(1, size - self._size_bytes) / max(1, self._batches)
+        left = self._share.share_bytes - size
+        self._look_after = max(1, min(int(left / 2 / growth), 2 * self._look_after, _CHECKED_EACH))
+        self._batches, self._size_bytes = 0, size
         if size > self._share.share_bytes:
             _log.info(
                 "State of %s has about %d MiB, its share of the heap is %d MiB: it moves to RocksDB "
@@ -141,10 +147,14 @@ class AutoBackend(KeyedStateBackend):
         heap = self.inner
         assert isinstance(heap, HashMapBackend)
         disk = self._make_rocksdb(self.context)
-        for written, table in heap.restored_tables():
-            disk.load_restored(written, table.contents())
-        for table in heap.tables():
-            disk.adopt(table.spec, table.ttl, table.contents())
+        try:
+            for written, table in heap.restored_tables():
+                disk.load_restored(written, table.contents())
+            for table in heap.tables():
+                disk.adopt(table.spec, table.ttl, table.contents())
+        except BaseException:  # the heap's limit, a full disk: nobody else knows of the store yet
+            disk.close()
+            raise
         self._go_on_with(disk)
 
     def _go_on_with(self, disk: RocksDBBackend) -> None:
