@@ -26,6 +26,7 @@ from penstock.runtime._job import LocalJob
 from penstock.runtime._scheduler import Scheduler
 from penstock.runtime._snapshots import SnapshotAgent
 from penstock.runtime.checkpoint import CheckpointStorageError, CheckpointWriter, FileStore, _storage
+from penstock.runtime.operators._async_calls import AsyncCalls
 
 
 class InjectedError(Exception):
@@ -303,11 +304,29 @@ def injected(faults: Faults, disk: SimulatedDisk, savepoints: int = 0, late: int
         _instrument(patch, faults, backgrounds, savepoints)
         if late:
             _deliver_late(patch, faults, late)
+        calls = _made(patch, AsyncCalls)
         FAULTS = faults
         try:
             yield
         finally:
             FAULTS = None
+            left = [each for each in calls if each._thread.is_alive()]
+            for each in left:
+                each.close()
+        assert not left or faults.processes > 1, "event loops left behind"  # those of a dead process end with it
+
+
+def _made(patch: pytest.MonkeyPatch, kind: type) -> list[Any]:
+    """The objects of a type that are made from now on."""
+    made: list[Any] = []
+    original = kind.__init__
+
+    def init(made_one: Any, *arguments: Any, **options: Any) -> None:
+        original(made_one, *arguments, **options)
+        made.append(made_one)
+
+    patch.setattr(kind, "__init__", init)
+    return made
 
 
 def _instrument(
