@@ -243,6 +243,7 @@ class CheckpointStorage:
         self._completed_views: list[CheckpointView] | None = None
         self._writers: set[CheckpointWriter] = set()
         self._garbage: set[str] = set()
+        self._was_aborted = False
 
     @classmethod
     def temporary(cls, job_id: str) -> CheckpointStorage:
@@ -265,6 +266,13 @@ class CheckpointStorage:
 
     def begin(self, checkpoint_id: int) -> CheckpointWriter:
         """A writer for a checkpoint; what an earlier attempt left under its number is deleted."""
+        if self._was_aborted and not self._writers:
+            # Tasks that heard late that a checkpoint was aborted wrote on, into a directory that was gone.
+            self._was_aborted = False
+            try:
+                self.sweep()
+            except (CheckpointStorageError, OSError) as error:
+                _log.warning("Leftovers of aborted checkpoints could not be deleted: %s", error)
         directory = self._in_folder(f"chk-{checkpoint_id}")
         _remove_checkpoint(self._store, directory)
         return self._writer(self.url, directory, checkpoint_id, "checkpoint", self._given_store)
@@ -293,6 +301,7 @@ class CheckpointStorage:
 
     def _aborted(self, writer: CheckpointWriter) -> None:
         with self._lock:
+            self._was_aborted = True
             self._writers.discard(writer)
 
     # -- reading ---------------------------------------------------------------------------------
