@@ -17,12 +17,24 @@ if TYPE_CHECKING:
 __all__ = ["register", "run"]
 
 
+class _HelpFormatter(argparse.HelpFormatter):
+    """argparse makes one to check each option, and would import shutil and four compression modules for its width."""
+
+    def __init__(self, prog: str) -> None:
+        try:
+            columns = int(os.environ["COLUMNS"])
+        except (KeyError, ValueError):
+            columns = os.get_terminal_size(2).columns if os.isatty(2) else 80
+        super().__init__(prog, width=columns - 2)
+
+
 def register(subparsers: Any) -> None:
     """Adds the command's parser."""
     parser = subparsers.add_parser(
         "run",
         help="run a PyFlink program without a JVM",
         description="Runs a PyFlink DataStream program, unmodified, in this process and inside its memory plan.",
+        formatter_class=_HelpFormatter,
         allow_abbrev=False,  # the child of --isolate gets the same words without that one
     )
     parser.add_argument(

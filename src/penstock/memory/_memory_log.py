@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -78,6 +77,8 @@ class MemoryLog:
 
     def write(self) -> None:
         """Writes one line now."""
+        import json
+
         line = json.dumps(log_line(self._ledger.snapshot()), separators=(",", ":"))
         with self._lock:
             if not self._file.closed:
