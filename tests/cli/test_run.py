@@ -234,3 +234,20 @@ def test_a_job_that_is_restarted_again_and_again_does_not_fill_the_disk_with_rep
     assert done.returncode == 1
     assert len(list(tmp_path.glob("oom-*.json"))) == 10
     assert done.stderr.count("no further report") == 1
+
+
+def test_a_program_ends_as_any_does(tmp_path: Path) -> None:
+    path = program(
+        tmp_path,
+        "import atexit, sys\n"
+        "class Resource:\n"
+        "    def __del__(self):\n"
+        "        print('let go')\n"
+        "held = Resource()\n"
+        "held.itself = held.__class__\n"
+        "atexit.register(lambda: print('exit', held is not None))\n"
+        "sys.exit(3)\n",
+    )
+    done = penstock("run", path)
+    assert done.returncode == 3, done.stderr
+    assert done.stdout == "exit True\nlet go\n"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import sys
 import types
 from collections.abc import Sequence
@@ -106,6 +108,7 @@ def _run_main(options: ProgramOptions, code: types.CodeType, memory: ProcessMemo
     module = types.ModuleType("__main__")
     module.__dict__.update(__file__=options.program, __builtins__=__builtins__)
     sys.modules["__main__"] = module
+    atexit.register(_let_go, module)
     sys.argv = [options.program, *options.arguments]
     sys.path.insert(0, str(Path(options.program).resolve().parent))
     try:
@@ -139,6 +142,16 @@ def _load(path: str) -> types.CodeType:
         return compile(source, path, "exec", dont_inherit=True)
     except (SyntaxError, ValueError) as error:
         raise ConfigurationError(f"The program '{path}' is not valid Python: {error}") from None
+
+
+def _let_go(module: types.ModuleType) -> None:
+    """After the program's own exit handlers: its names go as any program's, the rest is not looked through for garbage.
+
+    That search, when the interpreter ends, would take a sixth of the time of a small job.
+    """
+    for name in [name for name in vars(module) if name != "__builtins__"]:
+        setattr(module, name, None)
+    gc.freeze()
 
 
 def _lost_its_reader(error: PenstockError) -> bool:
