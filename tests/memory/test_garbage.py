@@ -228,3 +228,49 @@ def test_cycles_are_freed_and_counted() -> None:
         heap.used *= 2
         assert policy.after_batch()
         assert policy.statistics().generations[2].collected_objects >= 5000
+
+
+def test_while_a_snapshot_is_taken_young_objects_are_left_alone() -> None:
+    heap = Heap(100 * MIB)
+    with heap.policy() as policy:
+        frozen = gc.get_freeze_count()
+        policy.snapshot_under_way(True)
+        policy.snapshot_under_way(True)
+        assert gc.get_threshold()[0] > THRESHOLDS[0]
+        heap.used = 190 * MIB  # the snapshot's: the values that were replaced
+        assert not policy.after_batch()
+        heap.used = 251 * MIB
+        assert policy.after_batch()
+        policy.snapshot_under_way(False)
+        assert gc.get_threshold() == THRESHOLDS
+        assert gc.get_freeze_count() > frozen
+        heap.used = policy._due_bytes + 1
+        assert policy.after_batch()
+
+
+def test_cycles_made_while_a_snapshot_was_taken_are_collected() -> None:
+    with Heap().policy() as policy:
+        policy.snapshot_under_way(True)
+        collections = policy.statistics().generations[0].collections
+        make_cycles(THRESHOLDS[0])
+        assert policy.statistics().generations[0].collections == collections
+        policy.snapshot_under_way(False)
+        assert gc.get_freeze_count() < FEW
+        make_cycles(10)
+        assert policy.statistics().generations[0].collections > collections
+
+
+def test_a_snapshot_leaves_settings_of_the_program_alone() -> None:
+    before = gc.get_threshold()
+    policy = Heap().policy()
+    policy.start()
+    policy.snapshot_under_way(True)
+    policy.stop()  # before the snapshot has ended
+    assert gc.get_threshold() == before
+    policy.start()
+    gc.set_threshold(5000)
+    policy.snapshot_under_way(True)
+    policy.snapshot_under_way(False)
+    assert gc.get_threshold()[0] == 5000
+    policy.stop()
+    gc.set_threshold(*before)

@@ -21,6 +21,7 @@ from penstock.conf import Configuration, RuntimeOptions
 __all__ = ["GarbagePolicy", "GarbageStatistics", "GenerationStatistics", "show_frozen_objects"]
 
 THRESHOLDS = (100_000, 50, 1000)
+_SPARED = 1000
 """Young collections every 100,000 net allocations of containers; the oldest generation practically never by itself."""
 
 GROWTH_FRACTION = 0.5
@@ -212,6 +213,8 @@ class GarbagePolicy:
         self._last_bytes = 0
         self._patience = 1
         self._rest_until_s = 0.0
+        self._spares = False
+        self._snapshot_bytes = 0  # what a snapshot may hold of values that were replaced: no sign of garbage
         self._running = False
 
     @classmethod
@@ -257,7 +260,7 @@ class GarbagePolicy:
         used_bytes = self._used()
         if used_bytes < self._low_bytes:
             self._settle(used_bytes, deep=used_bytes < self._deep_low_bytes)
-        elif used_bytes > self._due_bytes and self._auto:
+        elif used_bytes > self._due_bytes + self._snapshot_bytes and self._auto:
             self._collect("growth", deep=used_bytes > self._deep_due_bytes)
             return True
         return False
@@ -277,6 +280,25 @@ class GarbagePolicy:
             self._trim()
         return max(0, used_bytes - self._used())
 
+    def snapshot_under_way(self, under_way: bool) -> None:
+        """Told between batches: while a snapshot of state is taken young objects are not collected.
+
+        The snapshot holds values that were replaced, so those that came instead count as growth, and the collector
+        would look at all of them, for nothing: half of what a checkpoint of the heap costs. Afterwards they are frozen,
+        unless more is left than was replaced.
+        """
+        if under_way == self._spares or not (self._auto and self._running):
+            return
+        self._spares = under_way
+        self._snapshot_bytes = self._low_bytes if under_way else 0
+        threshold, *older = self._thresholds
+        spared = (threshold * _SPARED, *older)
+        if gc.get_threshold() != (self._thresholds if under_way else spared):
+            return  # the program set its own
+        gc.set_threshold(*(spared if under_way else self._thresholds))
+        if not under_way and gc.get_count()[0] <= threshold:
+            _settings.freeze()
+
     def when_idle(self) -> bool:
         """Collects everything if the heap has grown by a tenth and there is nothing else to do; True if it did."""
         used_bytes = self._used()
@@ -290,6 +312,7 @@ class GarbagePolicy:
         """Ends the policy: with the last one of the process the interpreter's own settings come back."""
         if not self._running:
             return
+        self.snapshot_under_way(False)
         self._running = False
         gc.callbacks.remove(self._callback)
         if self._auto:

@@ -123,6 +123,7 @@ class ProcessMemory:
         self._log: MemoryLog | None = None
         self._last_job: LedgerSnapshot | None = None
         self._slots: dict[int, int] = {}
+        self._snapshots: set[int] = set()  # tasks that take one
         self._gauges: list[Gauge] = []
         self._workers: dict[int, LedgerSnapshot] = {}
         self._said: set[str] = set()
@@ -240,6 +241,7 @@ class ProcessMemory:
         scheduler.between = self._between
         scheduler.idle = self._idle
         self.garbage.freeze()
+        self._snapshots.clear()
 
     def run_program(self, code: CodeType, namespace: dict[str, Any]) -> None:
         """Runs the program's own code, which may use the heap like any task.
@@ -293,10 +295,20 @@ class ProcessMemory:
     def _between(self, task: Runnable) -> None:
         if self._states is not None:
             self._states.sample(task)
+        self._note_snapshots(task)
         if self.guard.over_soft():
             self.garbage.at_soft_limit()
         else:
             self.garbage.after_batch()
+
+    def _note_snapshots(self, task: Runnable) -> None:
+        if getattr(task, "active_snapshots", None):
+            self._snapshots.add(id(task))
+        elif self._snapshots:
+            self._snapshots.discard(id(task))
+        else:
+            return
+        self.garbage.snapshot_under_way(bool(self._snapshots))
 
     def _idle(self) -> float | None:
         self.garbage.when_idle()

@@ -149,9 +149,10 @@ def _let_go(module: types.ModuleType) -> None:
 
     That search, when the interpreter ends, would take a sixth of the time of a small job.
     """
+    gc.disable()  # nor may callbacks of the program's run without its names
+    gc.freeze()
     for name in [name for name in vars(module) if name != "__builtins__"]:
         setattr(module, name, None)
-    gc.freeze()
 
 
 def _lost_its_reader(error: PenstockError) -> bool:

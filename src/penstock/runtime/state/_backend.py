@@ -126,7 +126,7 @@ class StateSnapshot(ABC):
     `cancel` instead of either gives the snapshot up.
     """
 
-    share: float = 0.08
+    share: float = 0.03
     """The part of a busy task's time its snapshots may take."""
 
     _pace: SlicePace | None = None
