@@ -137,6 +137,28 @@ def test_retained_checkpoints_and_shared_files_are_counted(url: str, tmp_path: P
     assert CheckpointStorage(url, JOB).latest() is None
 
 
+def test_shared_files_are_linked_where_they_can_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    local = tmp_path / "sst"
+    local.write_bytes(b"data")
+    storage = CheckpointStorage(str(tmp_path / "checkpoints"), JOB)
+    folder = tmp_path / "checkpoints" / JOB
+    writer = storage.begin(1)
+    linked = writer.put_shared(str(local), "sst")
+    assert (folder / linked.path).stat().st_ino == local.stat().st_ino
+
+    def refuse(source: str, target: str) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link", source, None, target)
+
+    monkeypatch.setattr(os, "link", refuse)
+    copied = writer.put_shared(str(local), "sst")
+    assert (copied.size_bytes, copied.checksum) == (linked.size_bytes, linked.checksum)
+    assert (folder / copied.path).stat().st_ino != local.stat().st_ino
+    local.unlink()
+    view = writer.complete([linked, copied])
+    assert [view.read(handle) for handle in (linked, copied)] == [b"data", b"data"]
+    assert len(os.listdir(folder / "shared")) == 2
+
+
 def test_shared_files_stay_while_a_checkpoint_that_may_refer_to_them_is_written(tmp_path: Path) -> None:
     storage = CheckpointStorage(str(tmp_path), JOB)
     (tmp_path / "sst").write_bytes(b"data")

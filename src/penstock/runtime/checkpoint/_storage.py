@@ -16,14 +16,15 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from penstock.errors import InvariantError
 from penstock.runtime.checkpoint._storage_files import (
-    COPY_BYTES,
     CheckpointStorageError,
     FileStore,
+    WrittenFile,
+    file_chunks,
     file_store_for,
 )
 from penstock.runtime.checkpoint._storage_metadata import (
@@ -105,7 +106,8 @@ class CheckpointWriter:
                 break
         else:
             return InlineHandle(b"".join(head))
-        return self._write(f"{self.directory}/{_file_name(name)}", itertools.chain(head, chunks))
+        target = f"{self.directory}/{_file_name(name)}"
+        return self._handle(target, self._store.create(target, itertools.chain(head, chunks)))
 
     def put_shared(self, path: str, key: str) -> FileHandle:
         """Uploads a local file that later checkpoints may refer to too, by the handle returned.
@@ -115,12 +117,15 @@ class CheckpointWriter:
         Raises:
             CheckpointStorageError: it could not be written.
         """
+        if self.kind == "savepoint":
+            target = f"{self.directory}/{_file_name(key)}"
+            return self._handle(target, self._store.create(target, file_chunks(path)))
         parent = self.directory.rpartition("/")[0]
-        folder = self.directory if self.kind == "savepoint" else f"{parent}/{SHARED}" if parent else SHARED
-        return self._write(f"{folder}/{_file_name(key)}", _file_chunks(path))
+        target = f"{parent}/{SHARED}/{_file_name(key)}" if parent else f"{SHARED}/{_file_name(key)}"
+        return self._handle(target, self._store.adopt(target, path))
 
-    def _write(self, path: str, chunks: Iterable[bytes]) -> FileHandle:
-        size, checksum = self._store.create(path, chunks)
+    def _handle(self, path: str, written: WrittenFile) -> FileHandle:
+        size, checksum = written
         parent = self.directory.rpartition("/")[0]
         relative = path[len(parent) + 1 :] if parent else path
         return FileHandle(relative, size, checksum)
@@ -175,12 +180,6 @@ class CheckpointWriter:
 def _file_name(name: str) -> str:
     """A name no other attempt uses."""
     return f"{re.sub(r'[^A-Za-z0-9._-]', '_', name)}-{os.urandom(4).hex()}"
-
-
-def _file_chunks(path: str) -> Iterator[bytes]:
-    with open(path, "rb") as file:
-        while chunk := file.read(COPY_BYTES):
-            yield chunk
 
 
 def _remove_checkpoint(store: FileStore, directory: str) -> None:

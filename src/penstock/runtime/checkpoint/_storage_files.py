@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 from zlib import crc32
 
@@ -54,6 +54,14 @@ class FileStore(ABC):
             CheckpointStorageError: it could not be written; nothing is left under `path`.
         """
 
+    def adopt(self, path: str, local_path: str) -> WrittenFile:
+        """Like `create`, with the bytes of a local file that nobody will ever change; it may be linked, not copied.
+
+        Raises:
+            CheckpointStorageError: it could not be written.
+        """
+        return self.create(path, file_chunks(local_path))
+
     @abstractmethod
     def sync_directory(self, path: str) -> None:
         """Makes the names in a directory durable."""
@@ -95,6 +103,17 @@ class FileStore(ABC):
         return size, checksum
 
 
+def file_chunks(path: str) -> Iterator[bytes]:
+    """The bytes of a local file, piece by piece."""
+    with open(path, "rb", 0) as file:
+        while chunk := file.read(COPY_BYTES):
+            yield chunk
+
+
+def _temporary_name(target: str) -> str:
+    return f"{os.path.dirname(target)}/.{os.path.basename(target)}.{os.urandom(4).hex()}.tmp"
+
+
 class LocalFiles(FileStore):
     """A directory of this machine."""
 
@@ -114,7 +133,7 @@ class LocalFiles(FileStore):
     def create(self, path: str, chunks: Iterable[bytes]) -> WrittenFile:
         """Temporary name, fsync, rename."""
         target = self.full_path(path)
-        temporary = f"{os.path.dirname(target)}/.{os.path.basename(target)}.{os.urandom(4).hex()}.tmp"
+        temporary = _temporary_name(target)
         size = checksum = 0
         try:
             os.makedirs(os.path.dirname(target), exist_ok=True)
@@ -131,6 +150,29 @@ class LocalFiles(FileStore):
             if isinstance(error, OSError):
                 raise CheckpointStorageError(_write_failure(target, error)) from error
             raise
+        return size, checksum
+
+    def adopt(self, path: str, local_path: str) -> WrittenFile:
+        """Links it, where both are on one file system: a store of many gigabytes would else be copied again and again."""
+        target = self.full_path(path)
+        temporary = _temporary_name(target)
+        try:
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            os.link(local_path, temporary)
+        except OSError:
+            return self.create(path, file_chunks(local_path))
+        try:
+            size = checksum = 0
+            for chunk in file_chunks(temporary):
+                size += len(chunk)
+                checksum = crc32(chunk, checksum)
+            with open(temporary, "rb") as file:
+                os.fsync(file.fileno())
+            os.rename(temporary, target)
+        except OSError as error:
+            raise CheckpointStorageError(_write_failure(target, error)) from error
+        finally:
+            _remove_quietly(temporary)  # also where the target was this very file: then rename does nothing
         return size, checksum
 
     def sync_directory(self, path: str) -> None:
