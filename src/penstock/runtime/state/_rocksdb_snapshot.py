@@ -276,11 +276,11 @@ class CanonicalSnapshot(FrozenSnapshot):
         """Nothing more is read."""
         self._is_encoded = True
         self._chunks = None
+        if self._file is not None:
+            self._file.end()  # first: whatever else fails, its thread must not wait for more
         if self._source is not None:
             self._source.close()
             self._source = None
-        if self._file is not None:
-            self._file.end()
         super()._clean_up()
 
     def finish(self) -> KeyedStateHandle:
@@ -299,9 +299,11 @@ class CanonicalSnapshot(FrozenSnapshot):
 
     def cancel(self) -> None:
         """Gives up."""
-        super().cancel()
-        if self._file is not None:
-            self._file.cancel()
+        try:
+            super().cancel()
+        finally:
+            if self._file is not None:
+                self._file.cancel()
 
 
 def _as_backend_error(error: BaseException, place: str) -> BaseException:
