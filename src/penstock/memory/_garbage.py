@@ -21,8 +21,10 @@ from penstock.conf import Configuration, RuntimeOptions
 __all__ = ["GarbagePolicy", "GarbageStatistics", "GenerationStatistics", "show_frozen_objects"]
 
 THRESHOLDS = (100_000, 50, 1000)
-_SPARED = 1000
 """Young collections every 100,000 net allocations of containers; the oldest generation practically never by itself."""
+
+_SPARED = 1000
+"""While a snapshot is taken the first threshold is so many times as high: practically never reached."""
 
 GROWTH_FRACTION = 0.5
 _GROWTH_FLOOR_BYTES = 32 << 20

@@ -11,11 +11,11 @@ nothing to pause below it: `pipeline.watermark-alignment.allow-unaligned-source-
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from penstock.datastream._transformations import SourceSpec
 from penstock.datastream.connectors.base import END_OF_INPUT, ReaderContext, SourceBatch, SourceReader, _EndOfInput
 from penstock.graph import JobGraph
+from penstock.runtime._reader_wrapper import ReaderWrapper
 from penstock.runtime._watermarks import WatermarkGenerator
 from penstock.runtime.operators.base import MAX_WATERMARK, NO_TIMESTAMP
 
@@ -91,7 +91,7 @@ class AlignmentPort:
         return self._lowest.get(group, MAX_WATERMARK)
 
 
-class AlignedReader(SourceReader):
+class AlignedReader(ReaderWrapper):
     """A reader that waits for its group. Task thread only.
 
     Args:
@@ -112,7 +112,7 @@ class AlignedReader(SourceReader):
         port: AlignmentPort,
         context: ReaderContext,
     ) -> None:
-        self._reader = reader
+        super().__init__(reader)
         self._generator = generator
         self._group, self._drift_ms, self._interval_ms = alignment
         self._member = member
@@ -146,21 +146,3 @@ class AlignedReader(SourceReader):
     def _is_ahead(self) -> bool:
         watermark = self._generator.watermark
         return watermark != NO_TIMESTAMP and watermark > self._port.lowest(self._group) + self._drift_ms
-
-    # -- the source's own ------------------------------------------------------------------------
-
-    def snapshot(self) -> list[Any]:
-        """The splits still to be read."""
-        return self._reader.snapshot()
-
-    def progress(self) -> tuple[float, float] | None:
-        """(done, total) where the source knows."""
-        return self._reader.progress()
-
-    def notify_checkpoint_complete(self, checkpoint_id: int) -> None:
-        """A checkpoint with this reader's snapshot is complete."""
-        self._reader.notify_checkpoint_complete(checkpoint_id)
-
-    def close(self) -> None:
-        """Releases what the source's reader holds."""
-        self._reader.close()

@@ -6,6 +6,7 @@ from typing import Any
 
 from penstock.datastream.connectors.base import ReaderContext, SourceBatch, SourceReader, _EndOfInput
 from penstock.runtime._alignment import AlignedReader, AlignmentPort, Member
+from penstock.runtime._reader_wrapper import ReaderWrapper
 from penstock.runtime._watermarks import WatermarkGenerator
 
 __all__ = ["watermarked_reader"]
@@ -26,13 +27,13 @@ def watermarked_reader(
     return reader if alignment is None else AlignedReader(reader, generator, alignment, member, port, context)
 
 
-class _SplitReader(SourceReader):
+class _SplitReader(ReaderWrapper):
     """Tells the generator which split a batch is of. Task thread only."""
 
     def __init__(
         self, reader: SourceReader, generator: WatermarkGenerator, splits: frozenset[Any], context: ReaderContext
     ) -> None:
-        self._reader = reader
+        super().__init__(reader)
         self._generator = generator
         self._splits = splits
         self._now_ms = context.now_ms
@@ -48,25 +49,3 @@ class _SplitReader(SourceReader):
         if isinstance(polled, SourceBatch):
             self._generator.enter_split(polled.split, self._now_ms())
         return polled
-
-    # -- the source's own ------------------------------------------------------------------------
-
-    def next_poll_ms(self) -> int | None:
-        """When the reader wants to be polled."""
-        return self._reader.next_poll_ms()
-
-    def snapshot(self) -> list[Any]:
-        """The splits still to be read."""
-        return self._reader.snapshot()
-
-    def progress(self) -> tuple[float, float] | None:
-        """(done, total) where the source knows."""
-        return self._reader.progress()
-
-    def notify_checkpoint_complete(self, checkpoint_id: int) -> None:
-        """A checkpoint with this reader's snapshot is complete."""
-        self._reader.notify_checkpoint_complete(checkpoint_id)
-
-    def close(self) -> None:
-        """Closes the reader."""
-        self._reader.close()

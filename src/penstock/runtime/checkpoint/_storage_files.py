@@ -154,26 +154,23 @@ class LocalFiles(FileStore):
 
     def adopt(self, path: str, local_path: str) -> WrittenFile:
         """Links it, where both are on one file system: a store of many gigabytes would else be copied again and again."""
-        target = self.full_path(path)
-        temporary = _temporary_name(target)
+        temporary = _temporary_name(path)
+        linked, target = self.full_path(temporary), self.full_path(path)
         try:
             os.makedirs(os.path.dirname(target), exist_ok=True)
-            os.link(local_path, temporary)
+            os.link(local_path, linked)
         except OSError:
             return self.create(path, file_chunks(local_path))
         try:
-            size = checksum = 0
-            for chunk in file_chunks(temporary):
-                size += len(chunk)
-                checksum = crc32(chunk, checksum)
-            with open(temporary, "rb") as file:
+            written = self.checksum(temporary)
+            with open(linked, "rb") as file:
                 os.fsync(file.fileno())
-            os.rename(temporary, target)
+            os.rename(linked, target)
         except OSError as error:
             raise CheckpointStorageError(_write_failure(target, error)) from error
         finally:
-            _remove_quietly(temporary)  # also where the target was this very file: then rename does nothing
-        return size, checksum
+            _remove_quietly(linked)  # also where the target was this very file: then rename does nothing
+        return written
 
     def sync_directory(self, path: str) -> None:
         """Syncs it."""

@@ -16,7 +16,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.runtime.state._backend import Key, Namespace, StateTable, TableSpec
-from penstock.runtime.state._codecs import ValueCodec
+from penstock.runtime.state._codecs import ValueCodec, stamp_of
 from penstock.runtime.state._keys import decode_key, encode_key, freeze_key
 from penstock.runtime.state._rocksdb_store import after_prefix
 from penstock.runtime.state._values import object_size_bytes
@@ -414,13 +414,20 @@ class CachedTable(StateTable):
             self._backend.store.delete(row_key)
             self._count_rows(namespace, -1)
 
-    @abstractmethod
     def decoded_rows(self, rows: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[Namespace, Key, Any]]:
         """Rows of this state as (namespace, key, what a table holds for the key or a part of it)."""
+        for row_key, value in rows:
+            namespace, stop = decode_key(row_key, 4)
+            yield freeze_key(namespace), freeze_key(decode_key(row_key, stop)[0]), self._decoded(value)
 
-    @abstractmethod
+    def _decoded(self, value: bytes) -> Any:
+        """What a row holds."""
+        return self.codec.decode(value)
+
     def _is_expired_row(self, value: bytes, now_ms: int) -> bool:
         """Whether nothing in a row is alive."""
+        stamp = stamp_of(value)
+        return stamp is not None and self.ttl is not None and self.ttl.is_expired(stamp, now_ms)
 
     def _clean_cached(self, looked: int, now_ms: int) -> None:
         """Forgets cached keys that expired as a whole."""

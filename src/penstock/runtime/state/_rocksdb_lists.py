@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from penstock.runtime.state._backend import Key, ListTable, Namespace, TableSpec
 from penstock.runtime.state._codecs import ValueCodec
-from penstock.runtime.state._keys import decode_key, freeze_key
 from penstock.runtime.state._rocksdb_cache import CachedTable, Partition
 from penstock.runtime.state._rocksdb_store import after_prefix
 
@@ -235,11 +234,8 @@ class RocksDBListTable(CachedTable, ListTable):
         self._backend.store.write_batch()
         self._count_rows(namespace, len(keys))
 
-    def decoded_rows(self, rows: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[Namespace, Key, Any]]:
-        """Rows as (namespace, key, elements), for a savepoint."""
-        for row_key, value in rows:
-            namespace, stop = decode_key(row_key, 4)
-            yield freeze_key(namespace), freeze_key(decode_key(row_key, stop)[0]), self.codec.decode_list(value)
+    def _decoded(self, value: bytes) -> Any:
+        return self.codec.decode_list(value)
 
     def _is_expired_row(self, value: bytes, now_ms: int) -> bool:
         rule = self.ttl

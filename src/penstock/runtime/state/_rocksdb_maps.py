@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.runtime.state._backend import Key, MapTable, Namespace, TableSpec
-from penstock.runtime.state._codecs import ValueCodec, stamp_of
+from penstock.runtime.state._codecs import ValueCodec
 from penstock.runtime.state._keys import decode_key, encode_key, freeze_key
 from penstock.runtime.state._rocksdb_cache import CachedTable, Partition
 from penstock.runtime.state._rocksdb_store import after_prefix
@@ -310,10 +310,6 @@ class RocksDBMapTable(CachedTable, MapTable):
         for row_key, value in self._backend.store.scan(prefix, after_prefix(prefix)):
             start = decode_key(row_key, decode_key(row_key, 4)[1])[1]
             yield row_key, start, decode_key(row_key, start)[0], value
-
-    def _is_expired_row(self, value: bytes, now_ms: int) -> bool:
-        stamp = stamp_of(value)
-        return stamp is not None and self.ttl is not None and self.ttl.is_expired(stamp, now_ms)
 
     def _clean_cached(self, looked: int, now_ms: int) -> None:
         rule = self.ttl

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
 from penstock.runtime.state._backend import Key, Namespace, ValueTable
-from penstock.runtime.state._codecs import stamp_of
-from penstock.runtime.state._keys import decode_key, freeze_key
 from penstock.runtime.state._rocksdb_cache import CachedTable, Partition
 
 __all__ = ["RocksDBValueTable"]
@@ -188,16 +186,6 @@ class RocksDBValueTable(CachedTable, ValueTable):
             self._backend.store.put(self._row_key(partition, key), self.codec.encode(value))
         self._backend.store.write_batch()
         self._count_rows(namespace, len(keys))
-
-    def decoded_rows(self, rows: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[Namespace, Key, Any]]:
-        """Rows of this state as (namespace, key, value), for a savepoint."""
-        for row_key, value in rows:
-            namespace, stop = decode_key(row_key, 4)
-            yield freeze_key(namespace), freeze_key(decode_key(row_key, stop)[0]), self.codec.decode(value)
-
-    def _is_expired_row(self, value: bytes, now_ms: int) -> bool:
-        stamp = stamp_of(value)
-        return stamp is not None and self.ttl is not None and self.ttl.is_expired(stamp, now_ms)
 
     def _clean_cached(self, looked: int, now_ms: int) -> None:
         rule = self.ttl
