@@ -95,9 +95,8 @@ def against_pyflink() -> None:
         ("session", 1000, "session windows"),
         ("sliding", 1000, "sliding windows, size/slide 10"),
     ]:
-        large = (
-            1_100_000 if name == "chain" else 120_000
-        )  # some seconds each, so that the start's jitter is small beside it
+        # Some seconds each, so that the start's jitter is small beside it.
+        large = 1_100_000 if name == "chain" else 120_000
         command = [python, PROGRAM, name, str(keys), "python.execution-mode=thread"]
         peer = process_rate(command, 20_000, large, 3)
         own = process_rate(

@@ -51,13 +51,16 @@ class ProcessRun:
     stderr: str
 
 
+def _environment(command: list[str], **more: str) -> dict[str, str]:
+    """PyFlink looks for `python` on the path when it starts its workers."""
+    return {**os.environ, "PATH": f"{Path(command[0]).parent}:{os.environ['PATH']}", **more}
+
+
 def run_process(command: list[str], **environment: str) -> ProcessRun:
     """Runs a command to its end and reads what the kernel accounted to it."""
-    # PyFlink looks for `python` on the path when it starts its workers.
-    path = f"{Path(command[0]).parent}:{os.environ['PATH']}"
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         begin = time.perf_counter()
-        process = subprocess.Popen(command, stdout=out, stderr=err, env={**os.environ, "PATH": path, **environment})
+        process = subprocess.Popen(command, stdout=out, stderr=err, env=_environment(command, **environment))
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - begin
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -71,8 +74,7 @@ def run_process(command: list[str], **environment: str) -> ProcessRun:
 
 def peak_rss_bytes(command: list[str], interval_s: float = 0.02) -> int:
     """Runs a command and samples the RSS of it and all its descendants (a JVM, workers); the largest sum."""
-    environment = {**os.environ, "PATH": f"{Path(command[0]).parent}:{os.environ['PATH']}"}
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=_environment(command))
     peak = 0
     while process.poll() is None:
         peak = max(peak, _tree_rss_bytes(process.pid))

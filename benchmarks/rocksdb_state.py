@@ -21,7 +21,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -209,7 +209,7 @@ def add(left: int, right: int) -> int:
     return left + right
 
 
-def plain_rocksdb(directory: str, budget: int, batches: Iterator[list[int]]) -> Callable[[], None]:
+def plain_rocksdb(directory: str, budget: int) -> Callable[[Iterable[list[int]]], None]:
     """A loop of single get and put with the same options, pickled values."""
     import pickle
 
@@ -226,7 +226,7 @@ def plain_rocksdb(directory: str, budget: int, batches: Iterator[list[int]]) -> 
     options = rocksdict.WriteOptions()
     options.disable_wal = True
 
-    def run() -> None:
+    def run(batches: Iterable[list[int]]) -> None:
         for keys in batches:
             for key in keys:
                 name = encode_key(key)
@@ -234,7 +234,7 @@ def plain_rocksdb(directory: str, budget: int, batches: Iterator[list[int]]) -> 
                 value = 1 if held is None else add(pickle.loads(held), 1)
                 store.put(name, pickle.dumps(value, 5), options)
 
-    run.store = (store, memory_)  # type: ignore[attr-defined]  # keeps the store open
+    run.memory = memory_  # type: ignore[attr-defined]  # what the store uses, for as long
     return run
 
 
@@ -251,13 +251,10 @@ def measure_speed(kind: str, keys: int, records: int, cache_mib: float) -> dict[
         batches = list(drawn(keys, records, 7))
         filling = ([*range(start, min(start + BATCH, keys))] for start in range(0, keys, BATCH))
         if kind == "plain":
-            queue: list[Iterator[list[int]]] = [filling]
-            source = (batch for part in iter(lambda: queue.pop(0) if queue else None, None) for batch in part)
-            run = plain_rocksdb(directory, budget, source)
-            run()
-            second = plain_rocksdb_again(run, iter(batches))
+            get_and_put = plain_rocksdb(directory, budget)
+            get_and_put(filling)
             began = time.thread_time()
-            second()
+            get_and_put(batches)
             return {"us": (time.thread_time() - began) / records * 1e6}
         subject = backend(kind, directory, budget, int(cache_mib * MIB))
         sum_batches(subject, filling)()
@@ -272,28 +269,6 @@ def measure_speed(kind: str, keys: int, records: int, cache_mib: float) -> dict[
         return {"us": used / records * 1e6, "cached": cached}
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-
-
-def plain_rocksdb_again(first: Any, batches: Iterator[list[int]]) -> Callable[[], None]:
-    import pickle
-
-    import rocksdict
-
-    from penstock.runtime.state import encode_key
-
-    store, _ = first.store
-    options = rocksdict.WriteOptions()
-    options.disable_wal = True
-
-    def run() -> None:
-        for keys in batches:
-            for key in keys:
-                name = encode_key(key)
-                held = store.get(name)
-                value = 1 if held is None else add(pickle.loads(held), 1)
-                store.put(name, pickle.dumps(value, 5), options)
-
-    return run
 
 
 def speed() -> None:

@@ -23,6 +23,8 @@ from programs import (
 )
 
 from penstock.errors import ConfigurationError
+from penstock.runtime._checkpoints import CheckpointCoordinator, SavepointRequest
+from penstock.runtime._scheduler import Scheduler
 
 RECORDS = 240
 CHECKPOINTS = "simulated://checkpoints"
@@ -186,3 +188,27 @@ def newest_job(disk: SimulatedDisk, jobs: list[str], refused: list[str]) -> str 
 def difference(got: Counter[str], expected: Counter[str]) -> str:
     lost, doubled = expected - got, got - expected
     return f"lost {sorted(lost.elements())[:5]} ({lost.total()}), too many {sorted(doubled.elements())[:5]} ({doubled.total()})"
+
+
+def stop_after(patch: pytest.MonkeyPatch, steps: int, *, again: bool = False) -> list[SavepointRequest]:
+    """The next job is asked to stop with a savepoint after so many steps, and `again` whenever that failed."""
+    requests: list[SavepointRequest] = []
+    coordinators: list[CheckpointCoordinator] = []
+    left = [steps]
+    start, step = CheckpointCoordinator.start, Scheduler.step
+
+    def started(coordinator: CheckpointCoordinator, tasks: Any) -> None:
+        coordinators.append(coordinator)
+        start(coordinator, tasks)
+
+    def stepped(scheduler: Scheduler) -> None:
+        left[0] -= 1
+        failed = bool(requests) and requests[-1].done.done() and requests[-1].done.exception() is not None
+        if coordinators and ((left[0] <= 0 and not requests) or (again and failed)):
+            requests.append(SavepointRequest("simulated://savepoints", stop=True))
+            coordinators[-1].request_savepoint(requests[-1])
+        step(scheduler)
+
+    patch.setattr(CheckpointCoordinator, "start", started)
+    patch.setattr(Scheduler, "step", stepped)
+    return requests

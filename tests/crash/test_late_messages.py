@@ -11,11 +11,9 @@ from typing import Any
 import pytest
 from faults import Faults, SimulatedDisk, injected
 from programs import BODIES, environment, file_sink, lines_of, numbers
-from schedules import difference, undisturbed
+from schedules import difference, stop_after, undisturbed
 
 from penstock.runtime._attempt import InProcessAttempt
-from penstock.runtime._checkpoints import CheckpointCoordinator, SavepointRequest
-from penstock.runtime._scheduler import Scheduler
 from penstock.runtime.checkpoint import CheckpointStorage, CheckpointStorageError, CheckpointWriter
 
 NEVER = 1_000_000
@@ -34,29 +32,6 @@ def run(body: str, directory: Path, late: int, **options: Any) -> Counter[str]:
         BODIES[body](env, numbers(env, 240)).sink_to(file_sink(directory, "long")).uid("sink")
         env.execute()
     return Counter(lines_of(directory))
-
-
-def stop_after(patch: pytest.MonkeyPatch, steps: int) -> list[SavepointRequest]:
-    """The next job is asked to stop with a savepoint after so many steps."""
-    requests: list[SavepointRequest] = []
-    coordinators: list[CheckpointCoordinator] = []
-    left = [steps]
-    start, step = CheckpointCoordinator.start, Scheduler.step
-
-    def started(coordinator: CheckpointCoordinator, tasks: Any) -> None:
-        coordinators.append(coordinator)
-        start(coordinator, tasks)
-
-    def stepped(scheduler: Scheduler) -> None:
-        left[0] -= 1
-        if left[0] <= 0 and not requests:
-            requests.append(SavepointRequest("simulated://savepoints", stop=True))
-            coordinators[-1].request_savepoint(requests[-1])
-        step(scheduler)
-
-    patch.setattr(CheckpointCoordinator, "start", started)
-    patch.setattr(Scheduler, "step", stepped)
-    return requests
 
 
 @pytest.mark.parametrize("body", ["keyed counts", "windows", "stateless"])

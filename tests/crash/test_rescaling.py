@@ -4,52 +4,26 @@ from __future__ import annotations
 
 import importlib.util
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import pytest
 from faults import Faults, SimulatedDisk, injected
 from programs import BODIES, environment, file_sink, lines_of, numbers, use_record_clock
-from schedules import RECORDS, difference, undisturbed
+from schedules import RECORDS, difference, stop_after, undisturbed
 
 from penstock.errors import JobError
-from penstock.runtime._checkpoints import CheckpointCoordinator, SavepointRequest
-from penstock.runtime._scheduler import Scheduler
+from penstock.runtime._checkpoints import SavepointRequest
 
 PARALLELISMS = (2, 3, 1, 2)
 STATELESS = ("async", "stateless")
 BACKENDS = ["hashmap", "rocksdb", "mixed", "auto"]
 
 
-def stops_after(patch: pytest.MonkeyPatch, steps: int) -> Callable[[], str | None]:
-    """The next job is stopped with a savepoint after so many steps; returns what gives its path, None if it ended before."""
-    coordinators: list[CheckpointCoordinator] = []
-    requests: list[SavepointRequest] = []
-    left = [steps]
-    start, step = CheckpointCoordinator.start, Scheduler.step
-
-    def started(coordinator: CheckpointCoordinator, tasks: Any) -> None:
-        coordinators.append(coordinator)
-        start(coordinator, tasks)
-
-    def stepped(scheduler: Scheduler) -> None:
-        left[0] -= 1
-        failed = bool(requests) and requests[-1].done.done() and requests[-1].done.exception() is not None
-        if coordinators and ((left[0] <= 0 and not requests) or failed):
-            requests.append(SavepointRequest("simulated://savepoints", stop=True))
-            coordinators[-1].request_savepoint(requests[-1])
-        step(scheduler)
-
-    patch.setattr(CheckpointCoordinator, "start", started)
-    patch.setattr(Scheduler, "step", stepped)
-
-    def path() -> str | None:
-        done = [request.done for request in requests if request.done.done()]
-        return next((future.result() for future in done if future.exception() is None), None)
-
-    return path
+def path_of(requests: list[SavepointRequest]) -> str | None:
+    """Where the savepoint is, None if the job ended before."""
+    done = [request.done for request in requests if request.done.done()]
+    return next((future.result() for future in done if future.exception() is None), None)
 
 
 def rescale(body: str, backends: str, seed: int, directory: Path) -> None:
@@ -78,14 +52,15 @@ def rescale(body: str, backends: str, seed: int, directory: Path) -> None:
             options["execution.state-recovery.path"] = start
         with injected(faults, disk, late=random.choice([0, 60])), pytest.MonkeyPatch.context() as patch:
             use_record_clock(patch.setattr)
-            path = stops_after(patch, random.randint(10, 150)) if part < len(PARALLELISMS) - 1 else lambda: None
+            stops = part < len(PARALLELISMS) - 1
+            requests = stop_after(patch, random.randint(10, 150), again=True) if stops else []
             env = environment(parallelism, options)
             BODIES[body](env, numbers(env, RECORDS)).sink_to(file_sink(directory, "long")).uid("sink")
             try:
                 env.execute()
             except JobError as error:  # it failed behind its savepoint: what it did not commit the next one does
-                assert "has its savepoint" in str(error) and path() is not None  # noqa: PT017, PT018
-            start = path()
+                assert "has its savepoint" in str(error) and path_of(requests) is not None  # noqa: PT017, PT018
+            start = path_of(requests)
         if start is None:
             break
     got = Counter(lines_of(directory))
