@@ -176,6 +176,19 @@ class RocksDBOptions:
         "After a change of parallelism: a store of the checkpoint is taken over whole, and cut to the own key groups, "
         "where at least this part of its key groups is the subtask's own; else its entries are copied.",
     )
+    TIMER_SERVICE_FACTORY = ConfigOption(
+        "state.backend.rocksdb.timer-service.factory",
+        choice_of("ROCKSDB", "HEAP"),
+        "ROCKSDB",
+        "Where timers are kept: `ROCKSDB` in memory up to a quarter of the subtask's share of "
+        "`penstock.state.cache.*` and those of late times in RocksDB, `HEAP` in memory whatever they take.",
+    )
+    TIMER_SERVICE_CACHE_SIZE = ConfigOption(
+        "state.backend.rocksdb.timer-service.cache-size",
+        INTEGER,
+        128,
+        "The most timers of a key group that are read from RocksDB at once, with `ROCKSDB` above.",
+    )
     PREFETCHED_KEYS = ConfigOption(
         "penstock.state.rocksdb.batch-keys",
         INTEGER,

@@ -359,6 +359,8 @@ class _TaskBuilder:
             services.append(service)
             if recovery is not None:
                 service.restore(recovery.timers(name, backend.key_group_range))
+            if not settings.batch_mode:  # there a key's timers fire before the next key comes
+                backend.keep_timers(service)
             return service
 
         group = self._metric_group(node)

@@ -3,25 +3,40 @@
 One service belongs to one operator of one subtask. A time domain is a heap of distinct times with, for each, the keys
 that wait for it in the order of their registration: registering a timer at a time that is already known costs one
 dictionary access, and however many keys wait for one time, the heap has one entry for it. Keys are frozen keys
-(`penstock.runtime.state.freeze_key`): they can be hashed.
+(`penstock.runtime.state.freeze_key`): they can be hashed. A backend on disk may take timers of late times out of memory
+(`penstock.runtime._spilled_timers`).
 """
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from penstock.common.constants import MAX_LONG_VALUE, MIN_LONG_VALUE
 from penstock.errors import InvariantError
 
-__all__ = ["Timer", "TimerService", "TimerSnapshot"]
+if TYPE_CHECKING:
+    from penstock.runtime._spilled_timers import SpillingTimerQueue
+    from penstock.runtime.state._timers import StoredTimer, TimerStore
+
+__all__ = ["TIMER_BYTES", "TIME_BYTES", "Timer", "TimerQueue", "TimerService", "TimerSnapshot"]
 
 OnTimer = Callable[[int, Any, Any], Iterable[tuple[Any, int]] | None]
 """What a timer calls: (timestamp, key, namespace) -> Timed results or None."""
 
 _COMPACT_FROM = 1024
 """Below this many times the heap is never rebuilt: it is cheaper to skip what is empty when it comes up."""
+
+
+TIME_BYTES = 450
+"""What a time takes: its bucket, its number, its places in the heap and the dict."""
+
+TIMER_BYTES = 130
+"""What each of its timers takes: its place in the bucket, and a short key."""
+
+_COUNTED_EACH = 16
+"""A queue's timers are counted with every so many questions for its size."""
 
 
 class Timer(NamedTuple):
@@ -78,12 +93,14 @@ class TimerQueue:
             again, must not keep the task from all else.)
     """
 
-    __slots__ = ("_emptied", "buckets", "firing", "heap", "in_rounds")
+    __slots__ = ("_asked", "_counted", "_emptied", "_put_off", "buckets", "firing", "heap", "in_rounds")
 
     def __init__(self) -> None:
         self.heap: list[int] = []
         self.buckets: dict[int, dict[Any, Any]] = {}
         self._emptied = 0  # buckets that lost their last timer since the last compaction
+        self._put_off: set[int] = set()  # times out of the heap until timers have fired
+        self._asked = self._counted = 0
         self.firing: dict[int, dict[Any, Any]] = {}
         self.in_rounds = True
 
@@ -142,9 +159,10 @@ class TimerQueue:
 
     def _compact(self) -> None:
         """Forgets the times without timers: a program that moves its timer with each element leaves one behind each."""
-        for timestamp in [timestamp for timestamp, bucket in self.buckets.items() if not bucket]:
+        put_off = self._put_off
+        for timestamp in [time for time, bucket in self.buckets.items() if not bucket and time not in put_off]:
             del self.buckets[timestamp]
-        self.heap[:] = self.buckets
+        self.heap[:] = [time for time in self.buckets if time not in put_off] if put_off else self.buckets
         heapq.heapify(self.heap)
         self._emptied = 0
 
@@ -168,33 +186,33 @@ class TimerQueue:
                 timestamp = heapq.heappop(heap)
                 self.firing[timestamp] = buckets.pop(timestamp)
             for timestamp in list(self.firing):
-                yield from self._due_at(timestamp)
+                yield from self._due_at(timestamp, self.firing[timestamp])
+                del self.firing[timestamp]
 
     def _due_in_order(self, limit: int) -> Iterator[tuple[int, Any, Any]]:
-        heap, latest = self.heap, None
-        put_off = []
+        heap, latest, put_off = self.heap, None, self._put_off
         try:
             while heap and heap[0] <= limit:
                 timestamp = heapq.heappop(heap)
                 if latest is not None and timestamp <= latest:
-                    put_off.append(timestamp)
+                    put_off.add(timestamp)
                     continue
                 latest = timestamp
                 self.firing[timestamp] = self.buckets.pop(timestamp)
-                yield from self._due_at(timestamp)
+                yield from self._due_at(timestamp, self.firing[timestamp])
+                del self.firing[timestamp]
         finally:
             for timestamp in put_off:
                 heapq.heappush(heap, timestamp)
+            put_off.clear()
 
-    def _due_at(self, timestamp: int) -> Iterator[tuple[int, Any, Any]]:
-        bucket = self.firing[timestamp]
+    def _due_at(self, timestamp: int, bucket: dict[Any, Any]) -> Iterator[tuple[int, Any, Any]]:
         for key, namespace in bucket.items():
             if isinstance(namespace, _Several):
                 yield from self._due_of_key(timestamp, key, namespace)
             elif namespace is not _GONE:
                 bucket[key] = _GONE
                 yield timestamp, key, namespace
-        del self.firing[timestamp]
 
     def _due_of_key(self, timestamp: int, key: Any, namespaces: _Several) -> Iterator[tuple[int, Any, Any]]:
         for namespace, waits in namespaces.items():
@@ -211,6 +229,13 @@ class TimerQueue:
 
     def __len__(self) -> int:
         return sum(1 for _ in self.timers())
+
+    def estimated_bytes(self) -> int:
+        """About what it takes in memory; the timers are not counted each time."""
+        if self._asked % _COUNTED_EACH == 0 or len(self.buckets) > self._counted:
+            self._counted = sum(map(len, self.buckets.values()))
+        self._asked += 1
+        return len(self.buckets) * TIME_BYTES + self._counted * TIMER_BYTES
 
 
 def _timers_in(timestamp: int, bucket: dict[Any, Any]) -> Iterator[Timer]:
@@ -322,6 +347,26 @@ class TimerService:
                     groups[group] = TimerSnapshot([], [])
                 groups[group][position].append(timer)
         return groups
+
+    def heap_bytes(self) -> int:
+        """About what the timers take in memory."""
+        return self.event_time.estimated_bytes() + self.processing_time.estimated_bytes()
+
+    def take_back(self, domain: str, timers: Iterable[StoredTimer]) -> None:
+        """Adds timers of a time domain (`event`, `processing`) that a restored backend has on disk."""
+        queue = self.event_time if domain == "event" else self.processing_time
+        for timestamp, key, namespace in timers:
+            queue.add(timestamp, key, namespace)
+
+    def spill_to(self, domain: str, store: TimerStore) -> SpillingTimerQueue:
+        """Gives the queue of a time domain a store; it may hold timers already. Not while timers fire."""
+        from penstock.runtime._spilled_timers import SpillingTimerQueue
+
+        if domain == "event":
+            self.event_time = queue = SpillingTimerQueue(self.event_time, store)
+        else:
+            self.processing_time = queue = SpillingTimerQueue(self.processing_time, store)
+        return queue
 
     def restore(self, groups: Iterable[TimerSnapshot]) -> None:
         """Adds the timers of the key groups that belong to this subtask; before the first record."""

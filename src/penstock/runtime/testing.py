@@ -312,6 +312,8 @@ class OperatorTestHarness:
         for snapshot in self._restored:
             groups = snapshot.timers.get(name, {})
             service.restore(group for number, group in groups.items() if number in self.backend.key_group_range)
+        if not self._context.batch_mode:
+            self.backend.keep_timers(service)
         self._services.append(service)
         return service
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from penstock.runtime.state._backend import (
     BackendContext,
@@ -31,6 +31,9 @@ from penstock.runtime.state._canonical import ROCKSDB
 from penstock.runtime.state._heap import HashMapBackend
 from penstock.runtime.state._heap_share import HeapShare
 from penstock.runtime.state._rocksdb import RocksDBBackend
+
+if TYPE_CHECKING:
+    from penstock.runtime.state._timers import TimerOwner
 
 __all__ = ["AutoBackend"]
 
@@ -67,6 +70,7 @@ class AutoBackend(KeyedStateBackend):
         self._has_share = True
         self._make_rocksdb = make_rocksdb
         self._tables: dict[str, _AutoTable] = {}
+        self._timers: list[TimerOwner] = []
         self._batches = 0
         self._look_after = 1
         self._size_bytes = 0
@@ -128,6 +132,7 @@ class AutoBackend(KeyedStateBackend):
         if self.is_on_disk or self.inner.snapshotting:
             return
         size = sum(state.size_bytes for state in self.inner.sizes())
+        size += sum(owner.heap_bytes() for owner in self._timers)
         # The next look comes when half of what is left may be gone: a batch of large values can be megabytes.
         growth = max(1, size - self._size_bytes) / max(1, self._batches)
         left = self._share.share_bytes - size
@@ -163,6 +168,8 @@ class AutoBackend(KeyedStateBackend):
             table.inner = disk.tables[name]
         for view in self._views.values():
             view.bind(disk.tables[view.table.spec.name])
+        for owner in self._timers:
+            disk.keep_timers(owner)
         self._leave_heap()
 
     def _leave_heap(self) -> None:
@@ -176,6 +183,11 @@ class AutoBackend(KeyedStateBackend):
         """The inner backend's."""
         self.move_if_large()
         return self.inner.snapshot(checkpoint_id, writer, canonical=canonical)
+
+    def keep_timers(self, owner: TimerOwner) -> None:
+        """In memory until the state moves, to which they add their size; then with it."""
+        self._timers.append(owner)
+        self.inner.keep_timers(owner)
 
     def checkpoint_completed(self, checkpoint_id: int) -> None:
         """Passed on."""

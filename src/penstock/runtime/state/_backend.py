@@ -23,6 +23,7 @@ from penstock.runtime.state._slices import SlicePace
 
 if TYPE_CHECKING:
     from penstock.common.typeinfo import TypeInformation
+    from penstock.runtime.state._timers import TimerOwner
     from penstock.runtime.state._ttl import TtlRule
 
 __all__ = [
@@ -389,12 +390,14 @@ class KeyedStateBackend(ABC):
 
         Raises:
             StateMigrationError: as `table`.
-            ConfigurationError: if the name is in use for another kind.
+            ConfigurationError: if the name is in use for another kind, or reserved.
         """
         from penstock.runtime.state._state_objects import create_state, spec_of
+        from penstock.runtime.state._timers import check_state_name
 
         view = self._views.get((descriptor.name, windowed))
         if view is None:
+            check_state_name(descriptor.name, self)
             view = self._views[descriptor.name, windowed] = create_state(self, descriptor, windowed)
         elif view.table.spec.kind is not (spec := spec_of(descriptor)).kind:
             raise self.name_in_use(spec)
@@ -462,6 +465,10 @@ class KeyedStateBackend(ABC):
     @abstractmethod
     def restore(self, handles: Sequence[tuple[KeyedStateHandle, SnapshotReader]]) -> None:
         """Loads the own key groups out of handles of this operator, before the first `table`; others are skipped."""
+
+    @abstractmethod
+    def keep_timers(self, owner: TimerOwner) -> None:
+        """Timers of a service, in memory so far: gives it those that were restored here, and a store where it has one."""
 
     def checkpoint_completed(self, checkpoint_id: int) -> None:  # only incremental backends care
         """A checkpoint is complete: later ones may build on it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from penstock.errors import InvariantError
 from penstock.runtime.state._backend import (
@@ -23,8 +23,12 @@ from penstock.runtime.state._canonical import CANONICAL, FILE, ROCKSDB, ChunkEnc
 from penstock.runtime.state._errors import StateBackendError
 from penstock.runtime.state._heap_tables import Captured, HeapListTable, HeapMapTable, HeapTable, HeapValueTable
 from penstock.runtime.state._schema import adaptation, describe
+from penstock.runtime.state._timers import TIMER_DOMAINS, timer_state, timers_in
 from penstock.runtime.state._ttl import TtlRule
 from penstock.runtime.state._values import are_immutable
+
+if TYPE_CHECKING:
+    from penstock.runtime.state._timers import TimerOwner
 
 __all__ = ["HashMapBackend", "HeapSnapshot", "filtered_chunks"]
 
@@ -112,6 +116,13 @@ class HashMapBackend(KeyedStateBackend):
         if name not in self._restored:
             self._restored[name] = written, new_table(TableSpec(name, kind, ttl=written["ttl"]))
         self._restored[name][1].load(namespace, keys, values)
+
+    def keep_timers(self, owner: TimerOwner) -> None:
+        """Gives back what another backend had on disk: here timers are the service's own."""
+        for domain in TIMER_DOMAINS:
+            found = self._restored.pop(timer_state(owner.name, domain).name, None)
+            if found is not None:
+                owner.take_back(domain, timers_in(found[1].contents()))
 
     # -- moving ----------------------------------------------------------------------------------
 

@@ -34,11 +34,13 @@ from penstock.runtime.state._rocksdb_maps import RocksDBMapTable
 from penstock.runtime.state._rocksdb_memory import RocksDBMemory, RocksDBTuning
 from penstock.runtime.state._rocksdb_snapshot import CanonicalSnapshot, FilesSnapshot, FrozenSnapshot
 from penstock.runtime.state._rocksdb_store import END_OF_STATE, META_KEY, RocksDBStore
+from penstock.runtime.state._rocksdb_timers import RocksDBTimers
 from penstock.runtime.state._rocksdb_values import RocksDBValueTable
 from penstock.runtime.state._schema import adaptation, describe
 
 if TYPE_CHECKING:
     from penstock.conf import Configuration
+    from penstock.runtime.state._timers import TimerOwner
     from penstock.runtime.state._ttl import TtlRule
 
 __all__ = ["FORMAT_VERSION", "RocksDBBackend", "RocksDBSettings"]
@@ -66,6 +68,8 @@ class RocksDBSettings:
         incremental: whether checkpoints upload only new files.
         overlap_fraction: after a change of parallelism a store is taken over whole if at least this part of its key
             groups is wanted.
+        timers_on_heap: whether timers stay in memory.
+        timer_cache_size: the most timers of a key group that are read at once.
     """
 
     directories: tuple[str, ...]
@@ -75,6 +79,8 @@ class RocksDBSettings:
     transfer_threads: int = 4
     incremental: bool = False
     overlap_fraction: float = 0.0
+    timers_on_heap: bool = False
+    timer_cache_size: int = 128
 
     @classmethod
     def of(cls, configuration: Configuration) -> RocksDBSettings:
@@ -95,6 +101,8 @@ class RocksDBSettings:
             max(1, configuration.get(RocksDBOptions.CHECKPOINT_TRANSFER_THREADS)),
             configuration.get(CheckpointingOptions.INCREMENTAL),
             configuration.get(RocksDBOptions.RESTORE_OVERLAP_FRACTION_THRESHOLD),
+            configuration.get(RocksDBOptions.TIMER_SERVICE_FACTORY) == "HEAP",
+            max(1, configuration.get(RocksDBOptions.TIMER_SERVICE_CACHE_SIZE)),
         )
 
 
@@ -140,6 +148,7 @@ class RocksDBBackend(KeyedStateBackend):
         self._known_files: dict[str, Any] = {}
         self._uploaded: dict[int, dict[str, Any]] = {}
         self._accesses = 0
+        self._timers = RocksDBTimers(self)
         self._closed = False
 
     # -- the store -------------------------------------------------------------------------------
@@ -288,6 +297,7 @@ class RocksDBBackend(KeyedStateBackend):
     def begin_batch(self, keys: Sequence[Key]) -> None:
         """Reads ahead what single values have of these keys."""
         self.open_batches += 1
+        self._timers.records += len(keys)
         for table in self.tables.values():
             if isinstance(table, RocksDBValueTable):
                 table.prefetch(keys)
@@ -296,8 +306,10 @@ class RocksDBBackend(KeyedStateBackend):
         """Evicts and cleans up."""
         if self.open_batches:
             self.open_batches -= 1
+        if not self.open_batches:
+            self._timers.after_batch()
         self.trim()
-        if not self.open_batches and not self._is_flushing():
+        if not self.open_batches and not self.is_flushing():
             now_ms = self.context.now_ms()
             for table in self.tables.values():
                 table.clean_now(now_ms)
@@ -318,12 +330,12 @@ class RocksDBBackend(KeyedStateBackend):
             return
         self._accesses = 0
         cached = [(table.cached_bytes(), table) for table in self.tables.values()]
-        total, limit = sum(size for size, _ in cached), self._pool.share_bytes
+        total, limit = sum(size for size, _ in cached), self._cache_limit_bytes()
         if total <= limit:
             self.is_evicting = self.is_evicting and total > limit * 0.9
             return
         self.is_evicting = True
-        if self._is_flushing() and total < limit * _OVERSHOOT:
+        if self.is_flushing() and total < limit * _OVERSHOOT:
             assert self._flushing is not None
             self._flushing.write_frozen(_FROZEN_S)
             return
@@ -332,20 +344,34 @@ class RocksDBBackend(KeyedStateBackend):
         for size, table in sorted(cached, key=lambda pair: pair[0], reverse=True):
             table.evict(excess * size // total + 1)
 
+    def _cache_limit_bytes(self) -> int:
+        share = self.share_bytes
+        return max(share // 2, share - self._timers.heap_bytes)
+
+    @property
+    def share_bytes(self) -> int:
+        """Its share of the budget of object caches."""
+        return self._pool.share_bytes
+
     def cached_bytes(self) -> int:
         """Estimated bytes of the objects that are cached."""
         return sum(table.cached_bytes() for table in self.tables.values())
 
+    def keep_timers(self, owner: TimerOwner) -> None:
+        """Gives a service's queues a store, or with timers on the heap what another run had in one."""
+        self._timers.keep(owner)
+
     # -- snapshots -------------------------------------------------------------------------------
 
-    def _is_flushing(self) -> bool:
+    def is_flushing(self) -> bool:
+        """Whether the store must not be changed now: a snapshot of it is not linked yet."""
         if self._flushing is not None and not self._flushing.is_flushing:
             self._flushing = None
         return self._flushing is not None
 
     def settle(self) -> None:
         """Until the store may be changed: an earlier snapshot has what it needs."""
-        if self._is_flushing():
+        if self.is_flushing():
             assert self._flushing is not None
             self._flushing.settle()
             self._flushing = None
@@ -353,6 +379,7 @@ class RocksDBBackend(KeyedStateBackend):
     def snapshot(self, checkpoint_id: int, writer: SnapshotWriter, *, canonical: bool = False) -> StateSnapshot:
         """Freezes what is dirty; files are linked and uploaded, or entries encoded, from then on."""
         self.settle()
+        self._timers.write_deleted()
         snapshot: FrozenSnapshot
         if canonical:
             snapshot = CanonicalSnapshot(self, writer, checkpoint_id)

@@ -256,6 +256,13 @@ class RocksDBMapTable(CachedTable, MapTable):
             self._count_rows(partition.namespace, rows)
             self._note_written(partition.namespace)
 
+    def note_rows(self, rows: int, size_bytes: int = 0) -> None:
+        """Rows that were written or, if negative, deleted past the cache; bytes of those that were written."""
+        self.rows = max(0, self.rows + rows)
+        if rows > 0:
+            self.writes += rows
+            self._row_bytes = size_bytes / rows
+
     def _note_written(self, namespace: Namespace) -> None:
         # Overwriting an entry counts as a row, so a window's rows are never known to be gone before it is dropped.
         if namespace is not None and not self._all_may_have_rows:
