@@ -84,6 +84,16 @@ def draw(seed: int, backend: str) -> Drawn:
     )
 
 
+def room_for_timers(seed: int) -> dict[str, str]:
+    """Of what is on disk all is in memory too, or nearly nothing: then timers are in RocksDB, unless they shall not."""
+    random = Random(f"timers {seed}")
+    return {
+        "penstock.state.cache.size": random.choice(["1 kb", "1 kb", "256 mb"]),
+        "state.backend.rocksdb.timer-service.factory": random.choice(["ROCKSDB", "ROCKSDB", "HEAP"]),
+        "state.backend.rocksdb.timer-service.cache-size": random.choice(["1", "128"]),
+    }
+
+
 def results(body: str, parallelism: int, options: dict[str, Any], rolls: str | None, directory: Path) -> list[str]:
     env = environment(parallelism, options)
     stream = BODIES[body](env, numbers(env, RECORDS))
@@ -115,6 +125,7 @@ def run(drawn: Drawn) -> Faults:
     options["state.backend.type"] = drawn.backend
     options["penstock.state.auto.heap-size"] = random.choice(["1 b", "2 kb", "5 kb"])
     options["execution.checkpointing.incremental"] = random.choice(["true", "false"])
+    options.update(room_for_timers(drawn.seed))
     expected = undisturbed(drawn.body)
     with (
         tempfile.TemporaryDirectory() as directory,

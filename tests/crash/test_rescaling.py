@@ -10,7 +10,7 @@ from random import Random
 import pytest
 from faults import Faults, SimulatedDisk, injected
 from programs import BODIES, environment, file_sink, lines_of, numbers, use_record_clock
-from schedules import RECORDS, difference, stop_after, undisturbed
+from schedules import RECORDS, difference, room_for_timers, stop_after, undisturbed
 
 from penstock.errors import JobError
 from penstock.runtime._checkpoints import SavepointRequest
@@ -41,6 +41,7 @@ def rescale(body: str, backends: str, seed: int, directory: Path) -> None:
             "penstock.scheduler.seed": seed + part,
             "state.backend.type": backend,
             "penstock.state.auto.heap-size": "2 kb",
+            **room_for_timers(seed + part),
             "execution.checkpointing.interval": f"{random.choice([5, 20])} ms",
             "execution.checkpointing.dir": "simulated://checkpoints",
             "execution.checkpointing.tolerable-failed-checkpoints": 100,
