@@ -1,10 +1,11 @@
 """The RocksDB backend: what memory it takes for a budget, and how fast it is against the heap and against plain RocksDB.
 
-    python -m benchmarks.rocksdb_state [memory | speed | checkpoints] [--gigabytes 2] [--budgets 32 64 256]
+    python -m benchmarks.rocksdb_state [memory | speed | uniform | checkpoints] [--gigabytes 2] [--budgets 32 64 256]
 
 `memory`: anonymous RSS above the idle process, sampled from outside, while values are written and then read at random
 over 1 and 8 states; the budget is `state.backend.rocksdb.memory.fixed-per-slot`, and the cache of objects is 1 MiB.
 `speed`: a keyed sum in batches of 1,000 records, CPU time of the thread.
+`uniform`: the same where the state is ten times all memory, against a loop of single get and put on the same store.
 `checkpoints`: the longest pause and the time to write 1 GB (or 1 M entries on the heap), and to restore it.
 Every measurement is a process of its own.
 """
@@ -16,6 +17,7 @@ import json
 import os
 import random
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -264,11 +266,74 @@ def measure_speed(kind: str, keys: int, records: int, cache_mib: float) -> dict[
         began = time.thread_time()
         measured()
         used = time.thread_time() - began
-        cached = getattr(subject, "cached_bytes", lambda: 0)()
         subject.close()
-        return {"us": used / records * 1e6, "cached": cached}
+        return {"us": used / records * 1e6}
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def measure_uniform(keys: int, budget_mib: float, cache_mib: float, rounds: int) -> dict[str, list[float]]:
+    """A store that is larger than all memory: a keyed sum, and a plain loop on the same store, in turn.
+
+    Returns:
+        Wall and CPU us (of all threads) a record of each round, for each of the two.
+    """
+    directory = tempfile.mkdtemp(prefix="penstock-benchmark-")
+    subject = backend("rocksdb", directory, int(budget_mib * MIB), int(cache_mib * MIB))
+    try:
+        state = filled_store(subject, keys)
+        sum_batches(subject, drawn(keys, 200_000, 5))()
+        found: dict[str, list[float]] = {f"{kind}_{what}": [] for kind in ("plain", "sum") for what in ("wall", "cpu")}
+        for number in range(2 * rounds):
+            batches = list(drawn(keys, 200_000, 10 + number))
+            if number % 2:
+                kind, run = "sum", sum_batches(subject, iter(batches))
+            else:
+                kind, run = "plain", plain_loop(state, batches)
+            wall, cpu = time.perf_counter(), time.process_time()
+            run()
+            found[f"{kind}_wall"].append((time.perf_counter() - wall) / 0.2)
+            found[f"{kind}_cpu"].append((time.process_time() - cpu) / 0.2)
+        return found
+    finally:
+        subject.close()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def filled_store(subject: Any, keys: int) -> Any:
+    """The state of `sum_batches` with a value for each key, written in random order, and compacted as far as it goes."""
+    from penstock.common.typeinfo import Types
+    from penstock.runtime.state import StateKind, TableSpec
+
+    state = subject.table(TableSpec("sum", StateKind.REDUCING, Types.LONG()))
+    order = list(range(keys))
+    random.Random(9).shuffle(order)
+    for start in range(0, keys, BATCH):
+        part = order[start : start + BATCH]
+        state.load(None, part, [key * 2654435761 & 0xFFFFFFFFFF for key in part])
+    time.sleep(5)
+    return state
+
+
+def plain_loop(state: Any, batches: list[list[int]]) -> Callable[[], None]:
+    """Single gets and puts on the store of a state; the rows' keys are known, but each is encoded as any loop must."""
+    from penstock.runtime.state import encode_key
+
+    state.write_all()
+    rows = [state._row_keys(state._void, keys) for keys in batches]
+    store, encode, decode = state._backend.store._db, state.codec.encode, state.codec.decode
+    options = state._backend.store._write_options
+
+    def run() -> None:
+        get, put = store.get, store.put
+        for keys, names in zip(batches, rows, strict=True):
+            for key, name in zip(keys, names, strict=True):
+                encode_key(key)
+                held = get(name)
+                value = 1 if held is None else add(decode(held), 1)
+                put(name, encode(value), options)
+
+    return run
 
 
 def speed() -> None:
@@ -277,7 +342,6 @@ def speed() -> None:
         (1_000, 1_000_000, 64, "1,000 keys, all cached"),
         (100_000, 1_000_000, 64, "100,000 keys, all cached"),
         (1_000_000, 1_000_000, 512, "1 M keys, all cached"),
-        (2_000_000, 600_000, 50, "2 M keys, a tenth cached"),
     ):
         found = {}
         for kind in ("hashmap", "rocksdb", "plain"):
@@ -299,6 +363,27 @@ def speed() -> None:
         "Keyed sum, batches of 1,000, CPU us of the task's thread a record",
         ["", "hashmap", "rocksdb", "get and put", "rate / hashmap's", "rate / get and put's"],
         rows,
+    )
+
+
+def uniform() -> None:
+    keys, budget, cache = 8_000_000, 16, 8
+    found = child("uniform", str(keys), str(budget), str(cache), "5")
+    middle = {name: statistics.median(values) for name, values in found.items()}
+    table(
+        f"Keyed sum over {keys:,} keys drawn evenly (31 B each in the store), {budget} MiB for RocksDB and {cache} MiB of "
+        "cached objects, us a record; median of 5 rounds in turn on one store",
+        ["", "get and put", "keyed sum", "rate / get and put's", "each round"],
+        [
+            [
+                what,
+                f"{middle[f'plain_{name}']:.2f}",
+                f"{middle[f'sum_{name}']:.2f}",
+                f"{middle[f'plain_{name}'] / middle[f'sum_{name}']:.2f}",
+                " ".join(f"{a / b:.2f}" for a, b in zip(found[f"plain_{name}"], found[f"sum_{name}"], strict=True)),
+            ]
+            for what, name in (("wall", "wall"), ("CPU, all threads", "cpu"))
+        ],
     )
 
 
@@ -390,7 +475,7 @@ def checkpoints() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="*", default=["memory", "speed", "checkpoints"])
+    parser.add_argument("what", nargs="*", default=["memory", "speed", "uniform", "checkpoints"])
     parser.add_argument("--gigabytes", type=float, default=2.0)
     parser.add_argument("--budgets", type=int, nargs="+", default=[32, 64, 256])
     options = parser.parse_args([] if arguments is None else arguments)
@@ -398,6 +483,8 @@ def main(arguments: list[str] | None = None) -> None:
         memory(options.budgets, options.gigabytes)
     if "speed" in options.what:
         speed()
+    if "uniform" in options.what:
+        uniform()
     if "checkpoints" in options.what:
         checkpoints()
 
@@ -407,6 +494,8 @@ def run_child(what: str, arguments: list[str]) -> None:
         found: Any = measure_memory(int(arguments[0]), int(arguments[1]), float(arguments[2]))
     elif what == "speed":
         found = measure_speed(arguments[0], int(arguments[1]), int(arguments[2]), float(arguments[3]))
+    elif what == "uniform":
+        found = measure_uniform(int(arguments[0]), float(arguments[1]), float(arguments[2]), int(arguments[3]))
     else:
         found = measure_checkpoint(arguments[0], int(arguments[1]), int(arguments[2]))
     assert threading.active_count() == 1, threading.enumerate()

@@ -77,7 +77,7 @@ class ChainRun:
         # change: both need the batch's keys before the loop.
         keys = list(map(freeze_key, self.keys_of(index, batch)))
         entry = self._compiler.records(index, batch.timestamps is not None, True)
-        backend.begin_batch(keys)
+        backend.begin_batch(keys, table)
         if table is not None:
             table.open_batch(keys)
         yield from self._drive(entry, batch.values, batch.timestamps, keys)

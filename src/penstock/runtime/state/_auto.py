@@ -114,9 +114,9 @@ class AutoBackend(KeyedStateBackend):
 
     # -- moving ----------------------------------------------------------------------------------
 
-    def begin_batch(self, keys: Sequence[Key]) -> None:
+    def begin_batch(self, keys: Sequence[Key], opened: Any = None) -> None:
         """Reads ahead, on disk."""
-        self.inner.begin_batch(keys)
+        self.inner.begin_batch(keys, opened.inner if isinstance(opened, _AutoTable) else opened)
 
     def end_batch(self) -> None:
         """Now and then looks at the size of the state, and moves it."""

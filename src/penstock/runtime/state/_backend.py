@@ -452,8 +452,13 @@ class KeyedStateBackend(ABC):
         """The key group of a frozen key."""
         return self.key_groups.of(key)
 
-    def begin_batch(self, keys: Sequence[Key]) -> None:  # nothing to do in memory
-        """Before a batch that uses state objects: reads ahead what the store has of these keys."""
+    def begin_batch(self, keys: Sequence[Key], opened: Any = None) -> None:  # nothing to do in memory
+        """Before a batch that uses state objects: reads ahead what the store has of these keys.
+
+        Args:
+            keys: of the batch, frozen.
+            opened: a table the caller opens for them itself.
+        """
 
     def end_batch(self) -> None:  # nothing to do in memory
         """After a batch: keeps caches within their bytes."""

@@ -189,6 +189,7 @@ class ValueCodec:
     Attributes:
         codes: every code its values may be stored in; tag n is `codes[n - 1]`.
         encode: value, or (value, stamp) pair with a time to live -> stored bytes.
+        decode: stored bytes -> value, or (value, stamp) pair with a time to live.
     """
 
     def __init__(
@@ -222,6 +223,28 @@ class ValueCodec:
         self._tag = 0 if current is None else self.codes.index(current) + 1
         self._encode_payload = None if current is None else _make(current)[0]
         self.encode: Encode = self._encoder()
+        self.decode: Callable[[bytes], Any] = self._decode
+        if not ttl and convert is None and isinstance(current, str) and current in _FIXED_TYPES:
+            self.encode, self.decode = self._fixed(current)
+
+    def _fixed(self, code: str) -> tuple[Encode, Callable[[bytes], Any]]:
+        """Both directions in one call each for numbers and bools: large batches consist of them."""
+        layout, kind, own = struct.Struct("<B" + code), _FIXED_TYPES[code], self._tag
+        pack, unpack, size = layout.pack, layout.unpack, layout.size
+        encode_any, decode_any = self.encode, self._decode
+
+        def encode(value: Any) -> bytes:
+            if type(value) is kind:
+                try:
+                    return pack(own, value)
+                except struct.error:  # an int of more than 64 bits
+                    pass
+            return encode_any(value)
+
+        def decode(data: bytes) -> Any:
+            return unpack(data)[1] if data[0] == own and len(data) == size else decode_any(data)
+
+        return encode, decode
 
     def _encoder(self) -> Encode:
         dumps, encode_payload, pack_stamp = self._dumps, self._encode_payload, _STAMP.pack
@@ -256,8 +279,7 @@ class ValueCodec:
         except Exception:
             return dumps_by_value(self._state, value)
 
-    def decode(self, data: bytes) -> Any:
-        """Stored bytes -> value, or (value, stamp) pair with a time to live."""
+    def _decode(self, data: bytes) -> Any:
         tag = data[0]
         start, stamp = 1, self._born_ms
         if tag & STAMPED:

@@ -30,6 +30,7 @@ from penstock.runtime.state._keys import encode_key
 from penstock.runtime.state._rocksdb_cache import CachedTable
 from penstock.runtime.state._rocksdb_directories import delete_directory, owned_directory
 from penstock.runtime.state._rocksdb_lists import RocksDBListTable
+from penstock.runtime.state._rocksdb_lookups import Lookups
 from penstock.runtime.state._rocksdb_maps import RocksDBMapTable
 from penstock.runtime.state._rocksdb_memory import RocksDBMemory, RocksDBTuning
 from penstock.runtime.state._rocksdb_snapshot import CanonicalSnapshot, FilesSnapshot, FrozenSnapshot
@@ -140,6 +141,7 @@ class RocksDBBackend(KeyedStateBackend):
         turn = context.subtask_index % len(settings.directories)
         self.directory = owned_directory(settings.directories[turn], f"{context.file_prefix}-{secrets.token_hex(3)}")
         self._store: RocksDBStore | None = None
+        self._lookups: Lookups | None = None
         self._restored: dict[str, dict[str, Any]] = {}
         self._numbers = 0
         self._last_number = 0
@@ -186,6 +188,13 @@ class RocksDBBackend(KeyedStateBackend):
             raise InvariantError(f"{self.place} has a store already")
         self._store = store
         self._known_files = known_files
+
+    @property
+    def lookups(self) -> Lookups:
+        """Reads many keys of the store."""
+        if self._lookups is None:
+            self._lookups = Lookups(self.store, self.place)
+        return self._lookups
 
     def next_number(self) -> int:
         """Counts up, also over restores: the order of list chunks."""
@@ -294,18 +303,21 @@ class RocksDBBackend(KeyedStateBackend):
 
     # -- batches and the cache -------------------------------------------------------------------
 
-    def begin_batch(self, keys: Sequence[Key]) -> None:
+    def begin_batch(self, keys: Sequence[Key], opened: Any = None) -> None:
         """Reads ahead what single values have of these keys."""
         self.open_batches += 1
         self._timers.records += len(keys)
         for table in self.tables.values():
-            if isinstance(table, RocksDBValueTable):
+            if isinstance(table, RocksDBValueTable) and table is not opened:
                 table.prefetch(keys)
 
     def end_batch(self) -> None:
         """Evicts and cleans up."""
         if self.open_batches:
             self.open_batches -= 1
+        for table in self.tables.values():
+            if isinstance(table, RocksDBValueTable):
+                table.end_batch()
         if not self.open_batches:
             self._timers.after_batch()
         self.trim()
@@ -440,6 +452,8 @@ class RocksDBBackend(KeyedStateBackend):
         if self._closed:
             return
         self._closed = True
+        if self._lookups is not None:
+            self._lookups.close()
         for snapshot in self._snapshots:
             snapshot.cancel()
         self.tables.clear()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from penstock.runtime.state._backend import Key, Namespace, StateTable, TableSpec
 from penstock.runtime.state._codecs import ValueCodec, stamp_of
-from penstock.runtime.state._keys import decode_key, encode_key, freeze_key
+from penstock.runtime.state._keys import decode_key, encode_key, encode_keys, freeze_key
 from penstock.runtime.state._rocksdb_store import after_prefix
 from penstock.runtime.state._values import object_size_bytes
 
@@ -132,7 +132,7 @@ class CachedTable(StateTable):
         return self.head(self._backend.key_groups.of(key)) + partition.encoded + encode_key(key)
 
     def _row_keys(self, partition: Partition, keys: Sequence[Key]) -> list[bytes]:
-        encoded = list(map(encode_key, keys))
+        encoded = encode_keys(keys)
         groups = self._backend.key_groups.of_encoded(keys, encoded)
         heads = {group: self.head(group) + partition.encoded for group in set(groups)}
         return [heads[group] + key for group, key in zip(groups, encoded, strict=True)]

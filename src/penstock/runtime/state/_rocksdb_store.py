@@ -115,6 +115,20 @@ class RocksDBStore:
         if self._batched >= self._batch_keys or 0 < self._batch_bytes <= self._batched_bytes:
             self.write_batch()
 
+    def put_many(self, keys: Sequence[bytes], values: Sequence[bytes], size_bytes: int) -> None:
+        """Writes entries, after what is batched.
+
+        Args:
+            keys: not more than fit into one batch.
+            values: of the keys.
+            size_bytes: of both.
+        """
+        put = self._batch.put if not 0 < self._batch_bytes < size_bytes else self.put
+        for key, value in zip(keys, values, strict=True):
+            put(key, value)
+        self._batched += len(keys)  # some may be counted twice: it only must not be 0
+        self.write_batch()
+
     def delete(self, key: bytes) -> None:
         """Batches a deletion."""
         self._batch.delete(key)

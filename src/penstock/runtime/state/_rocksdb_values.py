@@ -3,17 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import islice
-from typing import Any
+from itertools import compress, islice
+from typing import TYPE_CHECKING, Any, Final
 
-from penstock.runtime.state._backend import Key, Namespace, ValueTable
-from penstock.runtime.state._rocksdb_cache import CachedTable, Partition
+from penstock.runtime.state._backend import Key, Namespace, TableSpec, ValueTable
+from penstock.runtime.state._codecs import ValueCodec
+from penstock.runtime.state._rocksdb_admission import Admission
+from penstock.runtime.state._rocksdb_cache import SLOT_BYTES, CachedTable, Partition
+
+if TYPE_CHECKING:
+    from penstock.runtime.state._rocksdb import RocksDBBackend
 
 __all__ = ["RocksDBValueTable"]
 
+_Passing = tuple[list[bytes], list[Key]]
+_NONE_PASSING: _Passing = ([], [])
+_WRITTEN_AT_ONCE: Final = 1024
+
 
 class RocksDBValueTable(CachedTable, ValueTable):
-    """One row a key."""
+    """One row a key.
+
+    Keys that are not worth a place in the cache *pass*: they are in it from their batch to the next, whose look-up they
+    are written beside, under the row keys they were fetched by.
+    """
+
+    def __init__(self, backend: RocksDBBackend, spec: TableSpec, number: int, codec: ValueCodec, rows: int = 0) -> None:
+        super().__init__(backend, spec, number, codec, rows)
+        self._admission = Admission()
+        self._fetched = _NONE_PASSING  # by the open batch, to pass
+        self._passing = _NONE_PASSING  # of the batch before
 
     def live(self) -> dict[Key, Any]:
         """The cache of the state of no window."""
@@ -26,33 +45,109 @@ class RocksDBValueTable(CachedTable, ValueTable):
         batch = partition.batch = set(keys)
         if partition.frozen:
             self._release(partition, batch)
-        self._fetch(partition, batch, partition.absent)
+        self._fetch_batch(partition, batch)
         return partition.entries
 
-    def _fetch(self, partition: Partition, keys: set[Key], absent: set[Key]) -> None:
-        """Caches what the store has of keys, and adds those it has nothing for to `absent`."""
-        entries = partition.entries
-        missing = keys.difference(entries)
+    def _missing(self, partition: Partition, keys: set[Key], absent: set[Key]) -> set[Key]:
+        """Which keys only the store can tell about; those it has nothing for anyway are added to `absent`."""
+        missing = keys.difference(partition.entries)
         if missing:
             missing -= partition.dirty  # deleted, which the store does not know yet
-        if not missing:
-            return
-        if not self.may_have_rows(partition.namespace):
+        if missing and not self.may_have_rows(partition.namespace):
             absent |= missing
+            missing = set()
+        return missing
+
+    def _fetch(self, partition: Partition, key: Key) -> None:
+        """Caches what the store has of a key."""
+        if self._missing(partition, {key}, set()):
+            value = self._backend.store.get(self._row_key(partition, key))
+            if value is not None:
+                partition.entries[key] = self.codec.decode(value)
+
+    def _fetch_batch(self, partition: Partition, keys: set[Key]) -> None:
+        """Caches what the store has of a batch's keys; those it has nothing for are `absent`."""
+        entries, absent = partition.entries, partition.absent
+        missing = self._missing(partition, keys, absent)
+        if not missing:
+            if keys:
+                self._admission.passes(len(keys), (), len(entries))
             return
         wanted = list(missing)
         rows = self._row_keys(partition, wanted)
-        order = sorted(range(len(rows)), key=rows.__getitem__)
-        decode = self.codec.decode
-        for index, value in zip(order, self._backend.store.get_many([rows[i] for i in order]), strict=True):
-            if value is None:
-                absent.add(wanted[index])
-            else:
-                entries[wanted[index]] = decode(value)
+        key_of = dict(zip(rows, wanted, strict=True))
+        rows.sort()
+        found = list(map(key_of.__getitem__, rows))
+        if partition is self._void and self._backend.is_evicting:
+            values = self._fetch_passing(keys, rows, found)
+        else:
+            values = self._backend.lookups.get_many(rows)
+        if None in values:
+            absent.update(key for key, value in zip(found, values, strict=True) if value is None)
+            found = [key for key, value in zip(found, values, strict=True) if value is not None]
+        present = [value for value in values if value is not None]
+        entries.update(zip(found, map(self.codec.decode, present), strict=True))
+
+    def _fetch_passing(self, keys: set[Key], rows: list[bytes], found: list[Key]) -> list[bytes | None]:
+        """Looks rows up, and meanwhile writes and forgets what passed with the batch before."""
+        passing = self._passing[1]
+        if passing and not keys.isdisjoint(passing):
+            stays = [key not in keys for key in passing]
+            self._passing = list(compress(self._passing[0], stays)), list(compress(passing, stays))
+        if self._admission.passes(len(keys), rows, len(self._void.entries)):
+            self._fetched = rows, found
+        may_write = passing and not self._backend.is_flushing()
+        return self._backend.lookups.get_many(rows, self._let_pass if may_write else None)
+
+    def _let_pass(self) -> None:
+        """Writes and forgets what passed with an earlier batch; the backend must be settled."""
+        (rows, keys), self._passing = self._passing, _NONE_PASSING
+        void = self._void
+        if void.dirty.issuperset(keys):
+            self._write_rows(void, keys, rows)
+        else:
+            changed = [key in void.dirty for key in keys]
+            self._write_rows(void, list(compress(keys, changed)), list(compress(rows, changed)))
+        void.dirty.difference_update(keys)
+        void.new.difference_update(keys)
+        for key in keys:
+            void.entries.pop(key, None)
 
     def prefetch(self, keys: Iterable[Key]) -> None:
-        """Caches what the store has of keys, without a batch."""
-        self._fetch(self._void, set(keys), set())
+        """Caches what the store has of keys until `end_batch`; what it has nothing for is known till then."""
+        self._fetch_batch(self._void, set(keys))
+
+    def end_batch(self) -> None:
+        """Ends `prefetch`."""
+        self._note_absent(self._void)
+        self._pass_on()
+
+    def _note_absent(self, partition: Partition) -> None:
+        """Of the keys the store had nothing for: those that are there now are new, the others leave no trace."""
+        if partition.absent:
+            created = partition.absent.intersection(partition.entries)
+            partition.new |= created
+            partition.dirty -= partition.absent - created
+            partition.absent.clear()
+
+    def _pass_on(self) -> None:
+        """The batch is over; what did not get away before is cached like everything else."""
+        if self._fetched[1]:
+            self._passing, self._fetched = self._fetched, _NONE_PASSING
+            self._recent.difference_update(self._passing[1])
+
+    def _cached_entries(self) -> int:
+        # Few against the cache, they may stay until the next batch.
+        count, passing = super()._cached_entries(), len(self._passing[1])
+        return count if passing * 8 > count else count - passing
+
+    def evict(self, wanted_bytes: int) -> None:
+        """Makes room: what passes first."""
+        passing = len(self._passing[1])
+        if passing:
+            self._let_pass()
+            wanted_bytes -= int(passing * (self._entry_bytes + SLOT_BYTES))
+        super().evict(wanted_bytes)
 
     def close_batch(self, keys: Iterable[Key], namespace: Namespace = None) -> None:
         """The batch's keys are dirty; a key the store never had and that is gone again leaves no trace."""
@@ -60,17 +155,14 @@ class RocksDBValueTable(CachedTable, ValueTable):
         self._backend.open_batches -= 1
         batch, entries = partition.batch, partition.entries
         partition.dirty |= batch
-        if partition.absent:
-            created = partition.absent.intersection(entries)
-            partition.new |= created
-            partition.dirty -= partition.absent - created
-            partition.absent.clear()
+        self._note_absent(partition)
         gone = batch.difference(entries)
         if gone:
             self._forget_new(partition, gone)
         self._sample(batch, entries)
         if self._backend.is_evicting and namespace is None:
             self._recent |= batch
+            self._pass_on()
         partition.batch = set()
         if namespace is not None:
             self._drop_if_empty(partition)
@@ -91,8 +183,8 @@ class RocksDBValueTable(CachedTable, ValueTable):
         if key in partition.frozen:
             self._release(partition, (key,))
         value = partition.entries.get(key)
-        if value is None and key not in partition.entries:
-            self._fetch(partition, {key}, set())
+        if value is None and key not in partition.entries and key not in partition.absent:
+            self._fetch(partition, key)
             value = partition.entries.get(key)
             self._backend.count_access()
         return value
@@ -140,7 +232,7 @@ class RocksDBValueTable(CachedTable, ValueTable):
         partition = self._void if namespace is None else self._windows.get(namespace)
         if partition is not None and (key in partition.entries or key in partition.dirty or key in partition.frozen):
             return key in partition.entries
-        if not self.may_have_rows(namespace):
+        if not self.may_have_rows(namespace) or (partition is not None and key in partition.absent):
             return False
         return self._backend.store.get(self._row_key(self._partition(namespace), key)) is not None
 
@@ -159,25 +251,31 @@ class RocksDBValueTable(CachedTable, ValueTable):
         return found
 
     def _write(self, partition: Partition, keys: list[Key]) -> None:
-        store, entries, encode = self._backend.store, partition.entries, self.codec.encode
-        namespace, new = partition.namespace, partition.new
-        size = added = 0
-        for key, row_key in zip(keys, self._row_keys(partition, keys), strict=True):
-            if key in entries:
-                value = encode(entries[key])
-                store.put(row_key, value)
-                size += len(row_key) + len(value)
-                if key in new:
-                    new.discard(key)
-                    added += 1
-            else:
-                store.delete(row_key)
-                added -= 1
-        store.write_batch()
-        if keys:
-            self.writes += len(keys)
-            self._row_bytes += (size / len(keys) - self._row_bytes) * (0.2 if self._row_bytes else 1.0)
-            self._count_rows(namespace, added)
+        for start in range(0, len(keys), _WRITTEN_AT_ONCE):
+            written = keys[start : start + _WRITTEN_AT_ONCE]
+            self._write_rows(partition, written, self._row_keys(partition, written))
+
+    def _write_rows(self, partition: Partition, keys: list[Key], rows: list[bytes]) -> None:
+        """Writes what the partition has for keys, under these row keys, or deletes what it no longer has."""
+        store, entries, new = self._backend.store, partition.entries, partition.new
+        kept = [key in entries for key in keys]
+        gone = kept.count(False)
+        if gone:
+            for row, key in zip(rows, keys, strict=True):
+                if key not in entries:
+                    store.delete(row)
+            rows, keys = list(compress(rows, kept)), list(compress(keys, kept))
+        values = list(map(self.codec.encode, map(entries.__getitem__, keys)))
+        size = sum(map(len, rows)) + sum(map(len, values))
+        store.put_many(rows, values, size)
+        added = len(new)
+        new.difference_update(keys)
+        added -= len(new) + gone
+        written = len(keys) + gone
+        if written:
+            self.writes += written
+            self._row_bytes += (size / written - self._row_bytes) * (0.2 if self._row_bytes else 1.0)
+            self._count_rows(partition.namespace, added)
 
     def load(self, namespace: Namespace, keys: list[Key], values: list[Any]) -> None:
         """Writes restored entries straight to the store."""
