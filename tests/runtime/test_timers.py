@@ -141,6 +141,41 @@ def test_a_timer_that_fires_can_delete_a_later_one_of_the_same_time() -> None:
     assert timers.fired == [("event", 5, "a", "w1")]
 
 
+def test_a_timer_that_is_about_to_fire_can_be_deleted_beside_one_registered_meanwhile() -> None:
+    timers = Recorder()
+    for timestamp in (4, 5):
+        timers.register("a", timestamp, "w1")
+
+    def register_and_delete(timestamp: int, key: str, namespace: Any) -> None:
+        if timestamp == 4:
+            timers.service.register_event_time_timer(5, "w2")
+            timers.service.delete_event_time_timer(5, "w1")
+
+    timers.react = register_and_delete
+    timers.advance(5)
+    assert timers.fired == [("event", 4, "a", "w1"), ("event", 5, "a", "w2")]
+
+
+def test_putting_off_times_while_others_are_forgotten_keeps_each_once() -> None:
+    timers = Recorder()
+    timers.backend.current_key = "a"
+
+    def to_the_past(timestamp: int, key: str, namespace: Any) -> None:
+        service = timers.service
+        service.register_processing_time_timer(1)
+        for each in range(100, 3000):  # more than are kept empty
+            service.register_processing_time_timer(each)
+            service.delete_processing_time_timer(each)
+
+    timers.react = to_the_past
+    timers.service.register_processing_time_timer(9)
+    timers.service.register_processing_time_timer(10)
+    assert [timestamp for _, timestamp in timers.service.advance_processing_time(50)] == [9, 10]
+    timers.react = None
+    assert [timestamp for _, timestamp in timers.service.advance_processing_time(50)] == [1]
+    assert timers.service.next_processing_time() is None
+
+
 def test_results_come_lazily() -> None:
     timers = Recorder()
     for key in "abc":

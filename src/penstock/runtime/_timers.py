@@ -125,15 +125,16 @@ class TimerQueue:
 
     def remove(self, timestamp: int, key: Any, namespace: Any) -> None:
         """Deletes a timer; one that does not exist (any more) is fine."""
-        bucket = self.buckets.get(timestamp)
-        if bucket is not None and key in bucket:
-            self._remove_from(bucket, key, namespace)
-        elif self.firing and self._is_about_to_fire(timestamp, key, namespace):
+        if self.firing and self._is_about_to_fire(timestamp, key, namespace):
             waiting = self.firing[timestamp]
             if isinstance(waiting[key], _Several):
                 waiting[key][namespace] = False
             else:
                 waiting[key] = _GONE
+            return
+        bucket = self.buckets.get(timestamp)
+        if bucket is not None and key in bucket:
+            self._remove_from(bucket, key, namespace)
 
     def _is_about_to_fire(self, timestamp: int, key: Any, namespace: Any) -> bool:
         """Whether the timer is one of the round in work that has not fired yet."""
