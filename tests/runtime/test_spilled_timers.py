@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from penstock.common import Configuration, Time, WatermarkStrategy
 from penstock.common.constants import MAX_LONG_VALUE, MIN_LONG_VALUE
 from penstock.common.typeinfo import Types
+from penstock.common.watermark_strategy import TimestampAssigner
+from penstock.datastream import AggregateFunction, KeyedProcessFunction, StreamExecutionEnvironment
+from penstock.datastream.connectors.number_seq import NumberSequenceSource
 from penstock.datastream.state import ValueStateDescriptor
+from penstock.datastream.time_domain import TimeDomain
+from penstock.datastream.window import EventTimeSessionWindows, EventTimeTrigger, TumblingEventTimeWindows
 from penstock.errors import ConfigurationError
 from penstock.memory import RocksDBPlan
 from penstock.runtime import _spilled_timers
@@ -27,6 +36,7 @@ pytest.importorskip("rocksdict")
 
 from penstock.runtime.state._rocksdb import RocksDBBackend, RocksDBSettings
 from penstock.runtime.state._rocksdb_memory import RocksDBMemory
+from penstock.runtime.state._rocksdb_timers import RocksDBTimerStore
 from penstock.runtime.testing import MemoryStorage
 
 GROUPS = 6
@@ -314,36 +324,104 @@ def test_what_happens_behind_a_barrier_is_not_in_the_checkpoint(rocksdb: Any, tm
     assert {key for _, key, _ in service.advance(200)} == {*range(11, 98), "new"}
 
 
-# -- against a model -----------------------------------------------------------------------------
+# -- against timers in memory --------------------------------------------------------------------
 
-actions = st.lists(
-    st.one_of(
-        st.tuples(
-            st.sampled_from(["register", "register", "delete"]),
-            st.sampled_from("abcdef"),
-            st.integers(-3, 20),
-            st.sampled_from([None, None, 1, 2]),
-        ),
-        st.tuples(st.just("batch")),
-        st.tuples(st.just("advance"), st.integers(0, 8)),
-        st.tuples(st.just("snapshot")),
-    ),
-    max_size=80,
-)
+NAMESPACES = (None, None, 1)
 
-reactions = st.dictionaries(
-    st.integers(-3, 20),
-    st.lists(
-        st.tuples(
-            st.sampled_from(["register", "delete"]),
-            st.sampled_from("abcdef"),
-            st.integers(-3, 25),
-            st.sampled_from([None, 1]),
-        ),
-        max_size=3,
-    ),
-    max_size=6,
-)
+
+class Twins:
+    """A service in memory and one that has next to none of it; the same is done to both."""
+
+    def __init__(self, directory: Path, random: Random) -> None:
+        self.directory = directory
+        self.random = random
+        self.domain = random.choice(["event", "processing"])
+        self.share_bytes = random.choice([0, 4000, 20_000])
+        self.cache_size = random.choice([1, 2, 128])
+        self.storage = MemoryStorage()
+        self.snapshots = 0
+        self.limit = -2
+        # At a time that fires: what is done, before which key's name ("" its own), at which time, for which namespace.
+        self.reactions = {
+            time: [
+                (
+                    random.choice(["register", "register", "delete"]),
+                    random.choice(["", "", "a of ", "b of "]),
+                    random.randint(-3, 12),
+                    random.choice(NAMESPACES),
+                )
+                for _ in range(random.randint(1, 4))
+            ]
+            for time in range(-1, 10)
+            if random.random() < 0.5
+        }
+        self.backend = self.new_backend()
+        self.memory, self.disk = Service(HashMapBackend(context())), Service(self.backend)
+        self.reset_reactions()
+
+    def new_backend(self) -> RocksDBBackend:
+        return new_rocksdb(self.directory, share_bytes=self.share_bytes, timer_cache_size=self.cache_size)
+
+    def reset_reactions(self) -> None:
+        for service in (self.memory, self.disk):
+            service.react = self.reaction(service)
+
+    def reaction(self, service: Service) -> Any:
+        done: set[Any] = set()
+
+        def react(timestamp: int, key: Any, namespace: Any) -> None:
+            if (timestamp, key) in done or " of " in key:
+                return
+            done.add((timestamp, key))
+            # Timers of one time come in another order: what one does must not matter to the others.
+            for name, before, at, other_namespace in self.reactions.get(timestamp, ()):
+                if at != timestamp:
+                    getattr(service, name)(before + key, at, other_namespace, self.domain)
+
+        return react
+
+    def act(self, name: str) -> None:
+        timer = self.random.choice("abcdef"), self.random.randint(-1, 9), self.random.choice(NAMESPACES)
+        for service in (self.memory, self.disk):
+            getattr(service, name)(*timer, self.domain)
+
+    def advance(self, limit: int) -> None:
+        """What fires must be the same, in the same order of times."""
+        expected, fired = self.memory.advance(limit, self.domain), self.disk.advance(limit, self.domain)
+        assert [timer[0] for timer in fired] == [timer[0] for timer in expected]
+        assert sorted(fired, key=repr) == sorted(expected, key=repr)
+
+    def restart(self) -> None:
+        self.snapshots += 1
+        timers, handle = take(self.disk, self.storage, self.snapshots, canonical=self.random.random() < 0.5)
+        self.backend.close()
+        self.backend = self.new_backend()
+        self.backend.restore([(handle, self.storage)])
+        self.disk = Service(self.backend, restored=[TimerSnapshot(*group) for group in timers.values()])
+        self.reset_reactions()
+
+    def step(self) -> None:
+        drawn = self.random.random()
+        if drawn < 0.4:
+            for _ in range(self.random.randint(1, 40)):
+                self.act("register")
+            self.backend.end_batch()
+        elif drawn < 0.6:
+            self.act("delete")
+        elif drawn < 0.7:
+            self.backend.end_batch()
+        elif drawn < 0.95:
+            self.limit += self.random.randint(0, 6)
+            self.advance(self.limit)
+        else:
+            self.restart()
+
+    def next_times(self) -> list[int | None]:
+        services = (self.memory.service, self.disk.service)
+        return [
+            (service.event_time if self.domain == "event" else service.processing_time).next_time()
+            for service in services
+        ]
 
 
 @pytest.fixture(scope="module")
@@ -353,60 +431,133 @@ def directory() -> Iterator[Path]:
     shutil.rmtree(made)
 
 
-@settings(max_examples=150, deadline=None)
-@given(actions, reactions, st.sampled_from([0, 4000, 40_000]), st.sampled_from([1, 2, 128]), st.booleans())
-def test_timers_behave_like_those_in_memory(
-    directory: Path, actions: list[Any], reactions: dict[int, Any], share_bytes: int, cache_size: int, in_rounds: bool
-) -> None:
+@pytest.fixture
+def looked_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_spilled_timers, "_LOOKED_EACH", 1)
+
+
+@pytest.mark.usefixtures("looked_often")
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, 1 << 32))
+def test_timers_behave_like_those_in_memory(directory: Path, seed: int) -> None:
     """The same calls on a queue in memory; what fires, when, and in which order of times must be the same."""
-    disk_backend = new_rocksdb(directory, share_bytes=share_bytes, timer_cache_size=cache_size)
-    memory, disk = Service(HashMapBackend(context())), Service(disk_backend)
-    domain = "event" if in_rounds else "processing"
-
-    def act(service: Service, action: Any) -> None:
-        getattr(service, action[0])(*action[1:], domain)
-
-    def react_with(service: Service) -> Any:
-        done: set[Any] = set()
-
-        def react(timestamp: int, key: Any, namespace: Any) -> None:
-            if timestamp in reactions and (timestamp, key, namespace) not in done:
-                done.add((timestamp, key, namespace))
-                for action in reactions[timestamp]:
-                    # Keys of the same time come in another order: what one does must not matter to the other.
-                    act(service, (action[0], f"{action[1]} of {key} {namespace}", *action[2:]))
-
-        return react
-
-    memory.react, disk.react = react_with(memory), react_with(disk)
-    limit, storage, number = -5, MemoryStorage(), 0
+    twins = Twins(directory, Random(seed))
     try:
-        for action in actions:
-            if action[0] == "batch":
-                disk_backend.end_batch()
-            elif action[0] == "snapshot":
-                number += 1
-                timers, handle = take(disk, storage, number, canonical=number % 2 == 0)
-                disk_backend.close()
-                disk_backend = new_rocksdb(directory, share_bytes=share_bytes, timer_cache_size=cache_size)
-                disk_backend.restore([(handle, storage)])
-                disk = Service(disk_backend, restored=[TimerSnapshot(*group) for group in timers.values()])
-                disk.react = react_with(disk)
-                memory.react = react_with(memory)
-            elif action[0] == "advance":
-                limit += action[1]
-                expected, fired = memory.advance(limit, domain), disk.advance(limit, domain)
-                assert [timer[0] for timer in fired] == [timer[0] for timer in expected]
-                assert sorted(fired, key=repr) == sorted(expected, key=repr)
-            else:
-                act(memory, action)
-                act(disk, action)
-        queue = disk.service.event_time if in_rounds else disk.service.processing_time
-        reference = memory.service.event_time if in_rounds else memory.service.processing_time
-        earliest, least = reference.next_time(), queue.next_time()
-        assert earliest is None or (least is not None and least <= earliest)
-        memory.react = disk.react = None
-        expected, fired = memory.advance(MAX_LONG_VALUE, domain), disk.advance(MAX_LONG_VALUE, domain)
-        assert sorted(fired, key=repr) == sorted(expected, key=repr)
+        for _ in range(twins.random.randint(5, 40)):
+            twins.step()
+            earliest, least = twins.next_times()
+            assert earliest is None or (least is not None and least <= earliest)
+        twins.reactions.clear()
+        twins.advance(MAX_LONG_VALUE)
     finally:
-        disk_backend.close()
+        twins.backend.close()
+
+
+# -- whole jobs ----------------------------------------------------------------------------------
+
+KEYS_OF_JOBS = 3000
+
+
+class _Timed(KeyedProcessFunction):
+    """Each key is called back at a time of its own, and a second time; one of three timers is deleted."""
+
+    def process_element(self, value: int, ctx: Any) -> Any:
+        timers = ctx.timer_service()
+        at = 10_000_000 + value * 7919 % KEYS_OF_JOBS * 10
+        for timestamp in (at, at + 5, at + 7):
+            timers.register_event_time_timer(timestamp)
+        timers.delete_event_time_timer(at + 5)
+        timers.register_processing_time_timer(timers.current_processing_time() + 1 + value % 50)
+        if value % 10 == 0:
+            time.sleep(0.001)
+        return ()
+
+    def on_timer(self, timestamp: int, ctx: Any) -> Any:
+        is_event = ctx.time_domain() is TimeDomain.EVENT_TIME
+        yield ("event", ctx.get_current_key(), timestamp) if is_event else ("processing", ctx.get_current_key(), 0)
+
+
+class _Ascending(TimestampAssigner):
+    def extract_timestamp(self, value: int, record_timestamp: int) -> int:
+        return value
+
+
+def job(backend: str, **options: str) -> Any:
+    conf = Configuration()
+    for key, value in {
+        "execution.target": "local",
+        "state.backend.type": backend,
+        "penstock.state.cache.size": "40 kb",
+        "penstock.state.auto.heap-size": "40 kb",
+        **options,
+    }.items():
+        conf.set_string(key, value)
+    env = StreamExecutionEnvironment.get_execution_environment(conf)
+    env.set_parallelism(2)
+    strategy = WatermarkStrategy.for_monotonous_timestamps().with_timestamp_assigner(_Ascending())
+    source = NumberSequenceSource(0, KEYS_OF_JOBS - 1)
+    return env.from_source(source, strategy, "numbers", Types.LONG())
+
+
+def collected(stream: Any) -> list[Any]:
+    with stream.execute_and_collect() as results:
+        return list(results)
+
+
+@pytest.fixture
+def stored(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many timers went to the store at a time."""
+    counts: list[int] = []
+    put = RocksDBTimerStore.put
+    monkeypatch.setattr(RocksDBTimerStore, "put", lambda self, timers: (counts.append(len(timers)), put(self, timers)))
+    return counts
+
+
+@pytest.mark.parametrize(("backend", "factory"), [("rocksdb", "ROCKSDB"), ("rocksdb", "heap"), ("auto", "ROCKSDB")])
+def test_a_job_with_timers_of_many_keys(backend: str, factory: str, stored: list[int]) -> None:
+    stream = job(backend, **{"state.backend.rocksdb.timer-service.factory": factory})
+    results = collected(stream.key_by(lambda x: x).process(_Timed()))
+    at = {key: 10_000_000 + key * 7919 % KEYS_OF_JOBS * 10 for key in range(KEYS_OF_JOBS)}
+    events = [(key, timestamp) for domain, key, timestamp in results if domain == "event"]
+    assert sorted(events) == sorted((key, at[key] + more) for key in range(KEYS_OF_JOBS) for more in (0, 7))
+    clocked = [key for domain, key, _ in results if domain == "processing"]
+    assert len(clocked) == len(set(clocked))
+    assert set(clocked) >= set(range(KEYS_OF_JOBS // 3)), "those of the first keys were due before the input ended"
+    assert (sum(stored) > KEYS_OF_JOBS) == (factory == "ROCKSDB")
+
+
+@pytest.mark.parametrize("is_merging", [False, True])
+def test_windows_whose_timers_are_on_disk(is_merging: bool, stored: list[int]) -> None:
+    keyed = job("rocksdb").key_by(lambda x: x % 1000)
+    gap = EventTimeSessionWindows.with_gap(Time.milliseconds(1500))
+    # With a trigger of its own a window has a timer a key.
+    windowed = keyed.window(gap) if is_merging else keyed.window(TumblingEventTimeWindows.of(Time.seconds(1)))
+    windowed = windowed.trigger(_Own()) if not is_merging else windowed
+    counts = collected(windowed.aggregate(_Counted()))
+    assert Counter(counts) == ({3: 1000} if is_merging else {1: 3000})
+    assert stored
+
+
+class _Own(EventTimeTrigger):
+    """A trigger the runtime knows nothing of."""
+
+
+class _Counted(AggregateFunction):
+    def create_accumulator(self) -> int:
+        return 0
+
+    def add(self, value: Any, accumulator: int) -> int:
+        return accumulator + 1
+
+    def get_result(self, accumulator: int) -> int:
+        return accumulator
+
+    def merge(self, acc_a: int, acc_b: int) -> int:
+        return acc_a + acc_b
+
+
+def test_batch_mode_keeps_the_timers_of_a_key_in_memory(stored: list[int]) -> None:
+    stream = job("rocksdb", **{"execution.runtime-mode": "BATCH"})
+    results = collected(stream.key_by(lambda x: x % 3).process(_Timed()))
+    assert len([each for each in results if each[0] == "event"]) == 2 * KEYS_OF_JOBS
+    assert not stored
