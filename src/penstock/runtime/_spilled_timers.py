@@ -9,10 +9,21 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.common.constants import MAX_LONG_VALUE, MIN_LONG_VALUE
-from penstock.runtime._timers import _GONE, TIME_BYTES, TIMER_BYTES, Timer, TimerQueue, _Several, _timers_in
+from penstock.runtime._timers import (
+    _GONE,
+    SLOT_BYTES,
+    TIME_BYTES,
+    TIMER_BYTES,
+    Timer,
+    TimerQueue,
+    _Several,
+    _timers_in,
+)
+from penstock.runtime.state._values import object_size_bytes
 
 if TYPE_CHECKING:
     from penstock.runtime.state._timers import StoredTimer, TimerStore
@@ -24,6 +35,9 @@ _SPILLED_AT_ONCE: Final = 5_000
 
 _DELETED_AT_ONCE: Final = 256
 _DELETED_MAX: Final = 100_000
+_SAMPLED: Final = 16
+_SMOOTHING: Final = 0.1
+
 _LOOKED_EACH: Final = 1_000
 """Timers that fire between two looks at those they register."""
 
@@ -51,6 +65,8 @@ class SpillingTimerQueue(TimerQueue):
         "_page",
         "_page_time",
         "_store",
+        "_timer_bytes",
+        "_times_max",
         "_to_spill",
         "_unseen",
         "heap_bytes",
@@ -69,8 +85,9 @@ class SpillingTimerQueue(TimerQueue):
         self._page: dict[Any, Any] = {}  # some of the timers of one time, on their way from the store
         self._page_time: int | None = None
         self._to_spill: list[int] = []  # times, ascending
+        self._timer_bytes = float(TIMER_BYTES)
         self._unseen = self._last_count = self._fired = 0
-        self._look_after = self._most = 0  # records
+        self._look_after = self._most = self._times_max = 0  # records, timers, times
 
     # -- as in memory ----------------------------------------------------------------------------
 
@@ -122,35 +139,36 @@ class SpillingTimerQueue(TimerQueue):
                     heapq.heappush(times, timestamp)
                     firing[timestamp] = {}
                 timestamp = times[0]
-                yield from self._due_from_store(timestamp, limit, times)
+                if self.horizon is not None and self.horizon <= timestamp:
+                    yield from self._due_from_store(timestamp, limit, times)
                 heapq.heappop(times)
-                yield from self._due_in_memory(timestamp, limit)
+                bucket = firing[timestamp]
+                yield from self._due_at(timestamp, bucket)
+                del firing[timestamp]
+                self._look_while_firing(len(bucket), limit)
 
     def _due_in_order(self, limit: int) -> Iterator[tuple[int, Any, Any]]:
-        heap, latest, put_off = self.heap, MIN_LONG_VALUE - 1, self._put_off
+        heap, firing, put_off = self.heap, self.firing, self._put_off
+        latest: int | None = None
         try:
             while (heap and heap[0] <= limit) or (self.horizon is not None and self.horizon <= limit):
                 timestamp = heap[0] if heap else limit
-                if heap and timestamp <= latest:
+                if heap and latest is not None and timestamp <= latest:
                     put_off.add(heapq.heappop(heap))
                     continue
                 if self.horizon is not None:
                     timestamp = min(timestamp, self.horizon)
                 latest = timestamp
                 is_known = heap and heap[0] == timestamp
-                self.firing[timestamp] = self.buckets.pop(heapq.heappop(heap)) if is_known else {}
-                yield from self._due_from_store(timestamp, timestamp, [timestamp])
-                yield from self._due_in_memory(timestamp, latest)
+                firing[timestamp] = self.buckets.pop(heapq.heappop(heap)) if is_known else {}
+                if self.horizon is not None and self.horizon <= timestamp:
+                    yield from self._due_from_store(timestamp, timestamp, [timestamp])
+                yield from self._due_at(timestamp, firing[timestamp])
+                self._look_while_firing(len(firing.pop(timestamp)), latest)
         finally:
             for timestamp in put_off:
                 heapq.heappush(heap, timestamp)
             put_off.clear()
-
-    def _due_in_memory(self, timestamp: int, above: int) -> Iterator[tuple[int, Any, Any]]:
-        bucket = self.firing[timestamp]
-        yield from self._due_at(timestamp, bucket)
-        del self.firing[timestamp]
-        self._look_while_firing(len(bucket), above)
 
     def _due_from_store(self, timestamp: int, limit: int, times: list[int]) -> Iterator[tuple[int, Any, Any]]:
         """Loads pages until the store has nothing of a time, and fires what would be too much of it to hold.
@@ -237,26 +255,29 @@ class SpillingTimerQueue(TimerQueue):
         self._unseen += records
         if self._to_spill:
             self._spill(max(_SPILLED_AT_ONCE, 2 * records), above)
-        elif self._unseen >= self._look_after or len(self.buckets) * TIME_BYTES > self._store.limit_bytes:
+        elif self._unseen >= self._look_after or len(self.buckets) > self._times_max:
             self._look(above)
 
     def _look(self, above: int | None) -> None:
         """Counts the timers; where they are too many, those from some time on are to go."""
-        limit = self._store.limit_bytes
-        buckets = self.buckets
+        limit, buckets = self._store.limit_bytes, self.buckets
         count = sum(map(len, buckets.values()))
-        self.heap_bytes = len(buckets) * TIME_BYTES + count * TIMER_BYTES
-        most = max(1, limit * count // max(1, self.heap_bytes)) if count else limit // (TIME_BYTES + TIMER_BYTES)
-        self._most = most
+        for bucket in islice(reversed(buckets.values()), _SAMPLED):
+            for key in islice(bucket, 1):
+                self._timer_bytes += (SLOT_BYTES + object_size_bytes(key) - self._timer_bytes) * _SMOOTHING
+        timer_bytes = self._timer_bytes
+        self.heap_bytes = len(buckets) * TIME_BYTES + int(count * timer_bytes)
+        most = max(1, limit * count // max(1, self.heap_bytes)) if count else limit // (TIME_BYTES + int(timer_bytes))
+        self._most, self._times_max = most, limit // TIME_BYTES
         growth = max((count - self._last_count) / max(1, self._unseen), 0.01)
         self._look_after = int(min(max((most - count) / growth, most // _LOOKS), most))
         self._unseen, self._last_count = 0, count
         if self.heap_bytes <= limit:
             return
-        kept = 0
+        kept = 0.0
         times = sorted(buckets)
         for position, timestamp in enumerate(times):
-            kept += TIME_BYTES + len(buckets[timestamp]) * TIMER_BYTES
+            kept += TIME_BYTES + len(buckets[timestamp]) * timer_bytes
             if kept > limit // 2 and (above is None or timestamp > above):
                 self._to_spill = times[position:]
                 break
@@ -292,7 +313,7 @@ class SpillingTimerQueue(TimerQueue):
         if not times:
             self._compact()
             self._last_count = sum(map(len, buckets.values()))
-            self.heap_bytes = len(buckets) * TIME_BYTES + self._last_count * TIMER_BYTES
+            self.heap_bytes = len(buckets) * TIME_BYTES + int(self._last_count * self._timer_bytes)
             self._unseen = 0
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from penstock.runtime._spilled_timers import SpillingTimerQueue
     from penstock.runtime.state._timers import StoredTimer, TimerStore
 
-__all__ = ["TIMER_BYTES", "TIME_BYTES", "Timer", "TimerQueue", "TimerService", "TimerSnapshot"]
+__all__ = ["SLOT_BYTES", "TIMER_BYTES", "TIME_BYTES", "Timer", "TimerQueue", "TimerService", "TimerSnapshot"]
 
 OnTimer = Callable[[int, Any, Any], Iterable[tuple[Any, int]] | None]
 """What a timer calls: (timestamp, key, namespace) -> Timed results or None."""
@@ -29,11 +29,14 @@ _COMPACT_FROM = 1024
 """Below this many times the heap is never rebuilt: it is cheaper to skip what is empty when it comes up."""
 
 
-TIME_BYTES = 450
+TIME_BYTES = 300
 """What a time takes: its bucket, its number, its places in the heap and the dict."""
 
-TIMER_BYTES = 130
-"""What each of its timers takes: its place in the bucket, and a short key."""
+SLOT_BYTES = 70
+"""What each of its timers takes besides its key: its place in the bucket."""
+
+TIMER_BYTES = SLOT_BYTES + 60
+"""The same with a short key."""
 
 _COUNTED_EACH = 16
 """A queue's timers are counted with every so many questions for its size."""
