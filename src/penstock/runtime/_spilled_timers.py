@@ -230,11 +230,6 @@ class SpillingTimerQueue(TimerQueue):
 
     def after_batch(self, records: int) -> None:
         """Between batches: moves timers to the store where there are too many in memory."""
-        if len(self._deleted) >= _DELETED_AT_ONCE:
-            if self._store.may_write():
-                self.write_deleted()
-            elif len(self._deleted) >= _DELETED_MAX:
-                self._settle()
         self._look_after_records(records, None)
 
     def _look_while_firing(self, fired: int, above: int) -> None:
@@ -252,6 +247,11 @@ class SpillingTimerQueue(TimerQueue):
             records: so many since the last time.
             above: only timers of later times may go to the store.
         """
+        if len(self._deleted) >= _DELETED_AT_ONCE:
+            if self._store.may_write():
+                self.write_deleted()
+            elif len(self._deleted) >= _DELETED_MAX:
+                self._settle()
         self._unseen += records
         if self._to_spill:
             self._spill(max(_SPILLED_AT_ONCE, 2 * records), above)

@@ -39,7 +39,8 @@ TIMER_BYTES = SLOT_BYTES + 60
 """The same with a short key."""
 
 _COUNTED_EACH = 16
-"""A queue's timers are counted with every so many questions for its size."""
+_COUNTED_AT_ONCE = 2000
+"""A queue's timers are counted with every so many questions for its size; those of so few times each time."""
 
 
 class Timer(NamedTuple):
@@ -236,10 +237,11 @@ class TimerQueue:
 
     def estimated_bytes(self) -> int:
         """About what it takes in memory; the timers are not counted each time."""
-        if self._asked % _COUNTED_EACH == 0 or len(self.buckets) > self._counted:
+        times = len(self.buckets)
+        if self._asked % _COUNTED_EACH == 0 or times <= _COUNTED_AT_ONCE:
             self._counted = sum(map(len, self.buckets.values()))
         self._asked += 1
-        return len(self.buckets) * TIME_BYTES + self._counted * TIMER_BYTES
+        return times * TIME_BYTES + max(times, self._counted) * TIMER_BYTES
 
 
 def _timers_in(timestamp: int, bucket: dict[Any, Any]) -> Iterator[Timer]:

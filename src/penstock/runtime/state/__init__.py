@@ -1,8 +1,9 @@
 """Keyed state: backends, tables, key groups, snapshots.
 
 Covers the state of keyed operators: where it is kept (`hashmap`, `rocksdb`, `auto`), how a record's key addresses it,
-how it is written at a barrier while the task goes on, and how it is dealt out again when the parallelism changes.
-Does not cover where snapshots are stored (`penstock.runtime.checkpoint`), timers, or the state of sources and sinks.
+how it is written at a barrier while the task goes on, and how it is dealt out again when the parallelism changes; also
+where timers of late times lie on disk. Does not cover where snapshots are stored (`penstock.runtime.checkpoint`), timers
+themselves (`penstock.runtime._timers`), or the state of sources and sinks.
 
 Start reading at `_backend.py`, then `_heap_tables.py`.
 """
