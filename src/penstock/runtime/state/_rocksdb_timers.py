@@ -6,6 +6,7 @@ treat it like any other. It is written, found and deleted past the cache of obje
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
@@ -33,6 +34,9 @@ _TIME: Final = slice(4, 13)
 
 _ROW_TIMER_BYTES: Final = 500
 """About what a timer of a page takes in memory."""
+
+_ALL: Final = b"\xff\xff"
+"""After all rows."""
 
 
 class RocksDBTimers:
@@ -98,6 +102,8 @@ class RocksDBTimerStore:
         self._spec = spec
         self._made: RocksDBMapTable | None = None
         self._begins: dict[int, bytes] = {}  # where the rows of a key group begin: before are those that were deleted
+        self._ahead: dict[int, list[bytes]] = {}  # the first rows of a key group, the very first last
+        self._read_to: dict[int, bytes] = {}  # the last of those, or `_ALL`
         self._present = b""
 
     @property
@@ -131,14 +137,18 @@ class RocksDBTimerStore:
             size += len(row_key)
             if row_key < begins.get(group, b""):
                 begins[group] = row_key
+            if row_key <= self._read_to.get(group, b""):
+                self._forget_ahead(group)
         store.write_batch()
         table.note_rows(len(timers), size + len(timers) * len(present))
 
     def delete(self, timers: Sequence[StoredTimer]) -> None:
         """Deletes timers."""
         store = self._backend.store
-        for _, row_key in self._row_keys(timers):
+        for group, row_key in self._row_keys(timers):
             store.delete(row_key)
+            if row_key <= self._read_to.get(group, b""):
+                self._forget_ahead(group)
         store.write_batch()
         self._table.note_rows(-len(timers))
 
@@ -159,27 +169,42 @@ class RocksDBTimerStore:
         return _time_of(min(firsts)) if firsts else None
 
     def take(self) -> tuple[list[StoredTimer], int | None]:
-        """Takes a page of the earliest timers out of the store."""
-        groups = self._groups()
-        count = max(1, min(self.cache_size, self.limit_bytes // _ROW_TIMER_BYTES // max(1, len(groups))))
-        rows: list[bytes] = []
-        cut = b""
+        """Takes a page of the earliest timers out of the store: merges the key groups, whose first rows it has read."""
+        groups, ahead = self._groups(), self._ahead
+        room = self.limit_bytes // _ROW_TIMER_BYTES
+        count = max(1, min(self.cache_size, room // max(1, len(groups))))
         for group in groups:
-            found = self._rows_of(group, count)
-            if len(found) == count:  # there may be more, from this time on
-                cut = min(cut or found[-1][_TIME], found[-1][_TIME])
-            rows += found
-        if cut:
-            earlier = [row_key for row_key in rows if row_key[_TIME] < cut]
-            rows = earlier or [row_key for row_key in rows if row_key[_TIME] == cut]
+            if group not in ahead:
+                self._read_ahead(group, count)
+        heads = [(rows[-1][_TIME], group) for group, rows in ahead.items() if rows]
+        heapq.heapify(heads)
+        page: list[bytes] = []
+        while heads and len(page) < max(1, min(room, count * len(groups))):
+            group = heads[0][1]
+            page.append(ahead[group].pop())
+            self._begins[group] = page[-1] + b"\x00"
+            if not ahead[group] and self._read_to[group] != _ALL:
+                self._read_ahead(group, count)
+            rows = ahead[group]
+            if rows:
+                heapq.heapreplace(heads, (rows[-1][_TIME], group))
+            else:
+                heapq.heappop(heads)
         store = self._backend.store
-        for row_key in rows:
+        for row_key in page:
             store.delete(row_key)
-            self._begins[int.from_bytes(row_key[:2], "big")] = row_key + b"\x00"
         store.write_batch()
-        self._table.note_rows(-len(rows))
-        rows.sort(key=_time_bytes)
-        return list(map(_timer_of, rows)), _time_of(cut) if cut else None
+        self._table.note_rows(-len(page))
+        return list(map(_timer_of, page)), _time_of(heads[0][0]) if heads else None
+
+    def _read_ahead(self, group: int, count: int) -> None:
+        rows = self._rows_of(group, count)
+        self._read_to[group] = rows[-1] if len(rows) == count else _ALL
+        self._ahead[group] = rows[::-1]
+
+    def _forget_ahead(self, group: int) -> None:
+        """The first rows of a key group are other ones now."""
+        del self._ahead[group], self._read_to[group]
 
     def _groups(self) -> range:
         own = self._backend.key_group_range
@@ -192,10 +217,6 @@ class RocksDBTimerStore:
         found = list(islice(rows, count))
         rows.close()  # type: ignore[attr-defined]  # it is a generator
         return found
-
-
-def _time_bytes(row_key: bytes) -> bytes:
-    return row_key[_TIME]
 
 
 def _time_of(encoded: bytes) -> int:

@@ -93,8 +93,8 @@ class TimerStore(Protocol):
         """Takes a page of the earliest timers out of the store; may only be called when `may_write`.
 
         Returns:
-            The timers in the order of their times, and a time that none in the store is before, None if it is empty.
-            Of the last time of the page there are some left only if it is the only one of the page.
+            The timers in the order of their times, and the earliest time that is left, which may be their last; None if
+            none is left.
         """
         ...
 
