@@ -85,6 +85,13 @@ def new_small_rocksdb(
     return new_rocksdb(clock, directory, subtask, parallelism, cache_bytes=1, incremental=False)
 
 
+def new_incremental_rocksdb(
+    clock: Callable[[], int], directory: Path, subtask: int = 0, parallelism: int = 1
+) -> KeyedStateBackend:
+    """One whose cache holds a few entries, and whose checkpoints add to each other."""
+    return new_rocksdb(clock, directory, subtask, parallelism, cache_bytes=2500)
+
+
 def new_auto(clock: Callable[[], int], directory: Path, subtask: int = 0, parallelism: int = 1) -> KeyedStateBackend:
     """One that moves to RocksDB at the first look."""
     share = HeapShare(0)
@@ -97,6 +104,7 @@ BACKENDS: dict[str, Callable[..., KeyedStateBackend]] = {
     "hashmap": new_hashmap,
     "rocksdb": new_rocksdb,
     "rocksdb-uncached": new_small_rocksdb,
+    "rocksdb-incremental": new_incremental_rocksdb,
     "auto": new_auto,
 }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -24,16 +23,22 @@ from penstock.runtime.state._backend import (
     TableSpec,
 )
 from penstock.runtime.state._codecs import Code, ValueCodec, code_of
-from penstock.runtime.state._errors import StateBackendError
 from penstock.runtime.state._heap_share import HeapShare
 from penstock.runtime.state._keys import encode_key
 from penstock.runtime.state._rocksdb_cache import CachedTable
+from penstock.runtime.state._rocksdb_changes import ChangeLog
 from penstock.runtime.state._rocksdb_directories import delete_directory, owned_directory
 from penstock.runtime.state._rocksdb_lists import RocksDBListTable
 from penstock.runtime.state._rocksdb_lookups import Lookups
 from penstock.runtime.state._rocksdb_maps import RocksDBMapTable
 from penstock.runtime.state._rocksdb_memory import RocksDBMemory, RocksDBTuning
-from penstock.runtime.state._rocksdb_snapshot import CanonicalSnapshot, FilesSnapshot, FrozenSnapshot
+from penstock.runtime.state._rocksdb_snapshot import (
+    CanonicalSnapshot,
+    FilesSnapshot,
+    FrozenSnapshot,
+    IncrementalSnapshot,
+    Uploaded,
+)
 from penstock.runtime.state._rocksdb_store import END_OF_STATE, META_KEY, RocksDBStore
 from penstock.runtime.state._rocksdb_timers import RocksDBTimers
 from penstock.runtime.state._rocksdb_values import RocksDBValueTable
@@ -52,6 +57,7 @@ FORMAT_VERSION: Final = 1
 _UNBATCHED_MAX: Final = 1024
 _SAMPLED_EACH: Final = 16
 _FROZEN_S: Final = 0.005
+_CHANGES_BYTES: Final = 64 << 20
 _OVERSHOOT: Final = 1.25
 """How far the cache may grow while a checkpoint is being linked, before the task waits for that."""
 
@@ -116,6 +122,7 @@ class RocksDBBackend(KeyedStateBackend):
         open_batches: batches between open and close; nothing is evicted meanwhile.
         is_evicting: whether the cache has been full lately.
         is_incremental: whether checkpoints upload only new files.
+        changes: what was written since a checkpoint held the store's files.
     """
 
     in_memory = False
@@ -145,10 +152,12 @@ class RocksDBBackend(KeyedStateBackend):
         self._restored: dict[str, dict[str, Any]] = {}
         self._numbers = 0
         self._last_number = 0
-        self._flushing: FrozenSnapshot | None = None
+        self._snapshot: FrozenSnapshot | None = None
         self._snapshots: list[FrozenSnapshot] = []
         self._known_files: dict[str, Any] = {}
-        self._uploaded: dict[int, dict[str, Any]] = {}
+        self._uploaded: dict[int, Uploaded] = {}
+        self.changes = ChangeLog(f"{self.directory}/changes", self._changes_limit)
+        self._base: Uploaded | None = None
         self._accesses = 0
         self._timers = RocksDBTimers(self)
         self._closed = False
@@ -166,6 +175,7 @@ class RocksDBBackend(KeyedStateBackend):
         """The store, opened when it is first needed."""
         if self._store is None:
             self._store = self.open_store(f"{self.directory}/db")
+            self._store.changes = self.changes
             self._store.put(META_KEY, json.dumps({"format": FORMAT_VERSION}).encode())
             self._store.write_batch()
         return self._store
@@ -187,7 +197,12 @@ class RocksDBBackend(KeyedStateBackend):
         if self._store is not None:
             raise InvariantError(f"{self.place} has a store already")
         self._store = store
+        store.changes = self.changes
         self._known_files = known_files
+
+    def _changes_limit(self) -> int:
+        """What a restore can write again in a second or two, and checkpoints upload again some day."""
+        return max(_CHANGES_BYTES, self.store.size_bytes())
 
     @property
     def lookups(self) -> Lookups:
@@ -348,10 +363,12 @@ class RocksDBBackend(KeyedStateBackend):
             return
         self.is_evicting = True
         if self.is_flushing() and total < limit * _OVERSHOOT:
-            assert self._flushing is not None
-            self._flushing.write_frozen(_FROZEN_S)
+            assert self._snapshot is not None
+            self._snapshot.write_frozen(_FROZEN_S)
             return
-        self.settle()
+        if self.is_flushing():
+            assert self._snapshot is not None
+            self._snapshot.release_store()
         excess = total - limit + limit // 100
         for size, table in sorted(cached, key=lambda pair: pair[0], reverse=True):
             table.evict(excess * size // total + 1)
@@ -377,16 +394,13 @@ class RocksDBBackend(KeyedStateBackend):
 
     def is_flushing(self) -> bool:
         """Whether the store must not be changed now: a snapshot of it is not linked yet."""
-        if self._flushing is not None and not self._flushing.is_flushing:
-            self._flushing = None
-        return self._flushing is not None
+        return self._snapshot is not None and self._snapshot.is_flushing
 
     def settle(self) -> None:
         """Until the store may be changed: an earlier snapshot has what it needs."""
-        if self.is_flushing():
-            assert self._flushing is not None
-            self._flushing.settle()
-            self._flushing = None
+        if self._snapshot is not None:
+            self._snapshot.settle()
+            self._snapshot = None
 
     def snapshot(self, checkpoint_id: int, writer: SnapshotWriter, *, canonical: bool = False) -> StateSnapshot:
         """Freezes what is dirty; files are linked and uploaded, or entries encoded, from then on."""
@@ -395,10 +409,13 @@ class RocksDBBackend(KeyedStateBackend):
         snapshot: FrozenSnapshot
         if canonical:
             snapshot = CanonicalSnapshot(self, writer, checkpoint_id)
+        elif self.is_incremental:
+            base, known = self._base, self._known_files
+            adds = base is not None and base.recording == self.changes.recording and self.changes.is_short
+            snapshot = IncrementalSnapshot(self, writer, checkpoint_id, known, base.base if adds and base else None)
         else:
-            known = self._known_files if self.is_incremental else {}
-            snapshot = FilesSnapshot(self, writer, checkpoint_id, known, self.settings.transfer_threads)
-        self._flushing = snapshot
+            snapshot = FilesSnapshot(self, writer, checkpoint_id)
+        self._snapshot = snapshot
         self._snapshots = [other for other in self._snapshots if not other.is_over]
         self._snapshots.append(snapshot)
         self.snapshotting = True
@@ -408,15 +425,16 @@ class RocksDBBackend(KeyedStateBackend):
         """A snapshot no longer guards values."""
         self.snapshotting = False
 
-    def uploaded(self, checkpoint_id: int, files: dict[str, Any]) -> None:
-        """A checkpoint's files; later ones may refer to them once it is complete."""
-        self._uploaded[checkpoint_id] = {name: handle for name, handle in files.items() if name.endswith(".sst")}
+    def uploaded(self, checkpoint_id: int, files: Uploaded) -> None:
+        """A checkpoint's files; later ones may build on them once it is complete."""
+        self._uploaded[checkpoint_id] = files
 
     def checkpoint_completed(self, checkpoint_id: int) -> None:
-        """Later checkpoints refer to this one's files."""
+        """Later checkpoints build on this one's files."""
         files = self._uploaded.pop(checkpoint_id, None)
         if files is not None:
-            self._known_files = files
+            self._base = files
+            self._known_files = files.base | files.segments
             self._uploaded = {number: held for number, held in self._uploaded.items() if number > checkpoint_id}
 
     def restore(self, handles: Sequence[tuple[KeyedStateHandle, SnapshotReader]]) -> None:
@@ -459,24 +477,10 @@ class RocksDBBackend(KeyedStateBackend):
         self.tables.clear()
         self.forget_states()
         try:
+            self.changes.stop()
             if self._store is not None:
                 self._store.close(delete=False)
         finally:
             delete_directory(self.directory)
             self._pool.leave()
             self._lease.release()
-
-
-def check_format(store: RocksDBStore) -> None:
-    """Refuses a store that another version wrote.
-
-    Raises:
-        StateBackendError: if its format is not this one's.
-    """
-    data = store.get(META_KEY)
-    version = json.loads(data).get("format") if data else None
-    if version != FORMAT_VERSION:
-        raise StateBackendError(
-            f"The RocksDB store in {os.path.basename(store.directory)} has format {version}; this version of Penstock "
-            f"reads {FORMAT_VERSION}."
-        )

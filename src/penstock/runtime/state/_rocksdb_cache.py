@@ -4,8 +4,9 @@ What a batch reads is fetched with one multi-get and decoded once; what it chang
 or a checkpoint wants it. A *partition* is the cache of one namespace.
 
 At a barrier the changed (*dirty*) keys become *frozen*: they are written slice by slice, and a frozen key that is
-touched before its turn is written first. Until the checkpoint's files exist nothing newer may reach the store, which
-`RocksDBBackend.settle` sees to.
+touched before its turn is written first. Where the checkpoint consists of the store's files, nothing newer may reach the
+store until those are linked, which `RocksDBBackend.settle` sees to. Where it only adds to the changes of an earlier one
+(`_rocksdb_changes`), frozen keys are written there: the store need not know single values yet, so they become *logged*.
 """
 
 from __future__ import annotations
@@ -49,12 +50,13 @@ class Partition:
         entries: what is cached; key -> what the table holds for it.
         dirty: keys that changed since they were written.
         frozen: keys a snapshot still has to write.
+        logged: keys of which a checkpoint has more than the store: as dirty for all but the next checkpoint.
         new: cached keys that the store has nothing for.
         absent: keys of the open batch that the store has nothing for.
         batch: the keys of the open batch.
     """
 
-    __slots__ = ("absent", "batch", "dirty", "encoded", "entries", "frozen", "namespace", "new")
+    __slots__ = ("absent", "batch", "dirty", "encoded", "entries", "frozen", "logged", "namespace", "new")
 
     def __init__(self, namespace: Namespace) -> None:
         self.namespace = namespace
@@ -62,6 +64,7 @@ class Partition:
         self.entries: dict[Key, Any] = {}
         self.dirty: set[Key] = set()
         self.frozen: set[Key] = set()
+        self.logged: set[Key] = set()
         self.new: set[Key] = set()
         self.absent: set[Key] = set()
         self.batch: set[Key] = set()
@@ -174,11 +177,14 @@ class CachedTable(StateTable):
 
     # -- frozen and dirty ------------------------------------------------------------------------
 
-    def freeze(self) -> None:
-        """A barrier: what is dirty is to be written as it is."""
+    def freeze(self, *, logged: bool) -> None:
+        """A barrier: what is dirty is to be written as it is; `logged`: and what the store does not have, too."""
         for partition in self.partitions():
             partition.frozen = partition.dirty
             partition.dirty = set()
+            if logged:
+                partition.frozen |= partition.logged
+                partition.logged = set()
         self.guarded = True
 
     def write_frozen(self, limit: int) -> int:
@@ -186,7 +192,7 @@ class CachedTable(StateTable):
         for partition in self.partitions():
             while partition.frozen and limit > 0:
                 keys = list(islice(partition.frozen, limit))
-                self._write(partition, keys)
+                self._write_frozen(partition, keys)
                 partition.frozen.difference_update(keys)
                 limit -= len(keys)
             if limit <= 0:
@@ -199,8 +205,21 @@ class CachedTable(StateTable):
         """Before frozen keys change: writes them."""
         waiting = partition.frozen.intersection(keys)
         if waiting:
-            self._write(partition, list(waiting))
+            self._write_frozen(partition, list(waiting))
             partition.frozen -= waiting
+
+    def _write_frozen(self, partition: Partition, keys: list[Key]) -> None:
+        changes = self._backend.changes
+        if changes.is_at_barrier:
+            self._backend.store.write_batch()
+            with changes.at_barrier():
+                self._log(partition, keys)
+        else:
+            self._write(partition, keys)
+
+    def _log(self, partition: Partition, keys: list[Key]) -> None:
+        """Records what the partition has for keys; with all but single values the store gets it, too."""
+        self._write(partition, keys)
 
     def unfreeze(self) -> None:
         """A snapshot was given up: what is frozen is only dirty again."""
@@ -210,14 +229,14 @@ class CachedTable(StateTable):
         self.guarded = False
 
     def write_dirty(self, partition: Partition) -> None:
-        """Writes all that is dirty in a partition; the backend must be settled."""
-        self._write(partition, list(partition.dirty))
-        partition.dirty = set()
+        """Writes all the store does not have of a partition; the backend must be settled."""
+        self._write(partition, list(partition.dirty | partition.logged))
+        partition.dirty, partition.logged = set(), set()
 
     def write_all(self) -> None:
-        """Writes all that is dirty."""
+        """Writes all the store does not have."""
         for partition in self.partitions():
-            if partition.dirty:
+            if partition.dirty or partition.logged:
                 self.write_dirty(partition)
 
     def _drop_if_empty(self, partition: Partition) -> None:
@@ -271,6 +290,7 @@ class CachedTable(StateTable):
             deleted = self._void.dirty.difference(entries)
             self._write(self._void, list(deleted))
             self._void.dirty -= deleted
+            self._void.logged -= deleted
         if wanted_bytes <= 0:
             return
         for _ in range(2):  # a second look finds those that were used lately, if there are no others
@@ -286,12 +306,19 @@ class CachedTable(StateTable):
                 return
 
     def _evict_keys(self, partition: Partition, keys: list[Key]) -> None:
-        changed = [key for key in keys if key in partition.dirty]
-        partition.dirty.difference_update(changed)
-        self._write(partition, changed)
+        self._write(partition, self._no_longer_dirty(partition, keys))
         for key in keys:
             partition.entries.pop(key, None)
         partition.new.difference_update(keys)
+
+    def _no_longer_dirty(self, partition: Partition, keys: list[Key]) -> list[Key]:
+        """Those of keys that are to be written before they are forgotten."""
+        if partition.frozen:
+            self._release(partition, keys)
+        changed = [key for key in keys if key in partition.dirty or key in partition.logged]
+        partition.dirty.difference_update(changed)
+        partition.logged.difference_update(changed)
+        return changed
 
     def mean_row_bytes(self) -> float:
         """Mean bytes of a row, or of a cached entry as long as none was written."""
@@ -356,13 +383,17 @@ class CachedTable(StateTable):
                 rows += 1
             self._backend.store.write_batch()
             self._count_rows(namespace, -rows)
+        if partition.logged:
+            for row_key in self._row_keys(partition, list(partition.logged)):
+                self._backend.store.delete(row_key)  # from the changes: the store may have nothing
+            self._backend.store.write_batch()
         self._forget_cached(partition)
         if namespace is not None and not self._backend.open_batches:
             self._windows.pop(namespace, None)
 
     def _forget_cached(self, partition: Partition) -> None:
         partition.entries.clear()
-        for keys in (partition.dirty, partition.frozen, partition.new, partition.absent):
+        for keys in (partition.dirty, partition.frozen, partition.logged, partition.new, partition.absent):
             keys.clear()
 
     def forget(self) -> None:

@@ -280,9 +280,7 @@ class RocksDBMapTable(CachedTable, MapTable):
             partition.entries.pop(key)
 
     def _evict_keys(self, partition: Partition, keys: list[Key]) -> None:
-        changed = [key for key in keys if key in partition.dirty]
-        partition.dirty.difference_update(changed)
-        self._write(partition, changed)
+        self._write(partition, self._no_longer_dirty(partition, keys))
         for key in keys:
             self._uncache(partition, key)
 

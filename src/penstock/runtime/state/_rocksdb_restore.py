@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -12,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 from penstock.runtime.state._backend import KeyedStateBackend, KeyedStateHandle, SnapshotReader, StateKind, TableSpec
 from penstock.runtime.state._canonical import ROCKSDB
 from penstock.runtime.state._codecs import STAMPED, ValueCodec
+from penstock.runtime.state._errors import StateBackendError
 from penstock.runtime.state._heap import filtered_chunks
 from penstock.runtime.state._key_groups import KeyGroupRange
-from penstock.runtime.state._rocksdb_store import END_OF_STATE, RocksDBStore
+from penstock.runtime.state._rocksdb_changes import is_segment, replay
+from penstock.runtime.state._rocksdb_store import END_OF_STATE, META_KEY, RocksDBStore
 
 if TYPE_CHECKING:
     from penstock.runtime.state._rocksdb import RocksDBBackend
@@ -53,14 +56,47 @@ def _download(handle: KeyedStateHandle, reader: SnapshotReader, directory: str, 
             pass
 
 
-def _take_over(backend: RocksDBBackend, handle: KeyedStateHandle, reader: SnapshotReader) -> None:
-    """Goes on with the store of a handle; what is not own is deleted from it."""
-    from penstock.runtime.state._rocksdb import check_format
-
-    directory = f"{backend.directory}/db"
+def _open(backend: RocksDBBackend, handle: KeyedStateHandle, reader: SnapshotReader, directory: str) -> RocksDBStore:
+    """Downloads the store of a handle, and writes what was changed after its files were linked."""
     _download(handle, reader, directory, backend.settings.transfer_threads)
     store = backend.open_store(directory)
-    check_format(store)
+    for name in sorted(filter(is_segment, handle.files)):
+        for keys, values in replay(f"{directory}/{name}"):
+            present = [value for value in values if value is not None]
+            if len(present) == len(keys):
+                store.put_many(keys, present, sum(map(len, keys)) + sum(map(len, present)))
+                continue
+            for key, value in zip(keys, values, strict=True):
+                if value is None:
+                    store.delete(key)
+                else:
+                    store.put(key, value)
+            store.write_batch()
+        os.remove(f"{directory}/{name}")
+    return store
+
+
+def _check_format(store: RocksDBStore) -> None:
+    """Refuses a store that another version wrote.
+
+    Raises:
+        StateBackendError: if its format is not this one's.
+    """
+    from penstock.runtime.state._rocksdb import FORMAT_VERSION
+
+    data = store.get(META_KEY)
+    version = json.loads(data).get("format") if data else None
+    if version != FORMAT_VERSION:
+        raise StateBackendError(
+            f"The RocksDB store in {os.path.basename(store.directory)} has format {version}; this version of Penstock "
+            f"reads {FORMAT_VERSION}."
+        )
+
+
+def _take_over(backend: RocksDBBackend, handle: KeyedStateHandle, reader: SnapshotReader) -> None:
+    """Goes on with the store of a handle; what is not own is deleted from it."""
+    store = _open(backend, handle, reader, f"{backend.directory}/db")
+    _check_format(store)
     own = backend.key_group_range
     if handle.key_groups.start < own.start:
         store.delete_range(b"\x00\x00", own.start.to_bytes(2, "big"))
@@ -76,9 +112,7 @@ def _copy(backend: RocksDBBackend, handle: KeyedStateHandle, reader: SnapshotRea
     """Copies the own entries of another store."""
     places = {schema["number"]: _place_for(backend, schema) for schema in handle.states}
     own = backend.key_group_range
-    directory = f"{backend.directory}/restore"
-    _download(handle, reader, directory, backend.settings.transfer_threads)
-    source = backend.open_store(directory)
+    source = _open(backend, handle, reader, f"{backend.directory}/restore")
     try:
         begin, end = own.start.to_bytes(2, "big"), (own.end + 1).to_bytes(2, "big")
         for key, value in source.scan(begin, end):

@@ -1,8 +1,8 @@
 """Snapshots of the `rocksdb` backend: its files, or a savepoint read from them.
 
-Both begin by writing what is frozen, in slices on the task's thread. Then a thread of their own links the store's files
-into another directory, after which the task may change the store again. A checkpoint's files are uploaded by that
-thread; a savepoint's entries are read from them and encoded, in slices on the task's thread again. (Iterators of the
+Both write what is frozen in slices on the task's thread, and link the store's files into another directory on a thread of
+their own; until then the task may not change the store. An incremental checkpoint writes what is frozen to the log of changes
+(`_rocksdb_changes`), and mostly needs nothing else. A checkpoint's files are uploaded by a thread; a savepoint's entries are read from them and encoded, in slices on the task's thread again. (Iterators of the
 store itself would hold its write buffers in memory for as long, and rocksdict's snapshots do not hold for iterators.)
 """
 
@@ -12,31 +12,57 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.errors import InvariantError, PenstockError
 from penstock.runtime.state._backend import Key, KeyedStateHandle, Namespace, SnapshotWriter, StateSnapshot
 from penstock.runtime.state._canonical import CANONICAL, FILE, ROCKSDB, ChunkEncoder, ChunkFile
 from penstock.runtime.state._errors import StateBackendError
+from penstock.runtime.state._rocksdb_changes import Segment
 from penstock.runtime.state._rocksdb_store import RocksDBStore, after_prefix
 
 if TYPE_CHECKING:
     from penstock.runtime.state._rocksdb import RocksDBBackend
     from penstock.runtime.state._rocksdb_cache import CachedTable
 
-__all__ = ["CanonicalSnapshot", "FilesSnapshot", "FrozenSnapshot"]
+__all__ = ["CanonicalSnapshot", "FilesSnapshot", "FrozenSnapshot", "IncrementalSnapshot", "Uploaded"]
 
 _WRITTEN_AT_ONCE: Final = 500
 _GROUPED_AT_ONCE: Final = 512
 _SKIPPED_FILES: Final = frozenset({"rocksdict-config.json"})
 
 
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """What an incremental checkpoint has, for those after it.
+
+    Attributes:
+        base: handles of the store's files.
+        segments: handles of the changes since.
+        recording: of the log of changes.
+    """
+
+    base: dict[str, Any]
+    segments: dict[str, Any]
+    recording: int
+
+
+def is_of_store(name: str) -> bool:
+    """Whether a file belongs to what a restore needs: not logs, nor what rocksdict adds."""
+    return name not in _SKIPPED_FILES and not name.endswith(".log")
+
+
 class FrozenSnapshot(StateSnapshot):
     """What the two share: writing what is frozen, and linking. Created and advanced by the task's thread."""
 
-    def __init__(self, backend: RocksDBBackend, writer: SnapshotWriter, checkpoint_id: int) -> None:
+    def __init__(
+        self, backend: RocksDBBackend, writer: SnapshotWriter, checkpoint_id: int, *, links: bool = True
+    ) -> None:
+        """Begins at the barrier; `links`: the snapshot is what the store's files hold, which must not change till then."""
         self._backend = backend
         self._writer = writer
         self._checkpoint_id = checkpoint_id
@@ -47,8 +73,10 @@ class FrozenSnapshot(StateSnapshot):
         self._linked = threading.Event()
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
+        if not links:
+            self._linked.set()
         for table in self._tables:
-            table.freeze()
+            table.freeze(logged=links)
         self.schemas: tuple[dict[str, Any], ...] = ()
 
     @property
@@ -87,10 +115,10 @@ class FrozenSnapshot(StateSnapshot):
                 limit = table.write_frozen(limit)
                 if limit <= 0:
                     return
-        except PenstockError as error:
+            self._everything_is_written()
+        except (PenstockError, OSError) as error:
             self._error = error
-            for table in self._tables:
-                table.unfreeze()
+            self._unfreeze()
         self._is_written = True
         # What was frozen is written under numbers given out since the barrier: a restored store counts on from there.
         self.schemas = self._backend.schemas()
@@ -101,21 +129,35 @@ class FrozenSnapshot(StateSnapshot):
         self._thread = threading.Thread(target=self._run, name=f"rocksdb-checkpoint {self._checkpoint_id}", daemon=True)
         self._thread.start()
 
+    def _unfreeze(self) -> None:
+        for table in self._tables:
+            table.unfreeze()
+
+    def _everything_is_written(self) -> None:
+        """On the task's thread, when nothing is frozen any more."""
+
     def _run(self) -> None:
         try:
-            self._backend.store.create_checkpoint(self._directory)
-            self._linked.set()
+            self._link()
             self._use_files()
         except BaseException as error:
             self._error = error
         finally:
             self._linked.set()
 
+    def _link(self) -> None:
+        self._backend.store.create_checkpoint(self._directory)
+        self._linked.set()
+
     def _use_files(self) -> None:
         """On the thread: what is done with the linked files."""
 
-    def settle(self) -> None:
+    def release_store(self) -> None:
         """Until the store may be changed again."""
+        self.settle()
+
+    def settle(self) -> None:
+        """Until all that was changed at the barrier is in the store or in the log, and the store may be changed again."""
         while not self._is_written:
             self._write_some(1 << 30)
         self._linked.wait()
@@ -125,8 +167,7 @@ class FrozenSnapshot(StateSnapshot):
         self._is_cancelled = True
         if not self._is_written:
             self._is_written = True
-            for table in self._tables:
-                table.unfreeze()
+            self._unfreeze()
             self._backend.frozen_is_written()
         if self._thread is not None:
             self._thread.join()
@@ -138,36 +179,34 @@ class FrozenSnapshot(StateSnapshot):
 
 
 class FilesSnapshot(FrozenSnapshot):
-    """A checkpoint of the store's files: those that are known already are not uploaded again."""
+    """A checkpoint of all the store's files, each time."""
 
     def __init__(
-        self, backend: RocksDBBackend, writer: SnapshotWriter, checkpoint_id: int, known: dict[str, Any], threads: int
+        self, backend: RocksDBBackend, writer: SnapshotWriter, checkpoint_id: int, *, links: bool = True
     ) -> None:
-        super().__init__(backend, writer, checkpoint_id)
-        self._known = known
-        self._threads = threads
+        super().__init__(backend, writer, checkpoint_id, links=links)
         self._files: dict[str, Any] = {}
 
     def _use_files(self) -> None:
-        names = [name for name in sorted(os.listdir(self._directory)) if name not in _SKIPPED_FILES]
-        new = [name for name in names if name not in self._known and not name.endswith(".log")]
-        files = {name: self._known[name] for name in names if name in self._known}
         try:
-            with ThreadPoolExecutor(min(self._threads, max(1, len(new))), "rocksdb-upload") as executor:
-                files.update(zip(new, executor.map(self._upload, new), strict=True))
+            self._files = self._upload_all(self._directory, self._put)
         finally:
             self._clean_up()
-        self._files = files
 
-    def _upload(self, name: str) -> Any:
+    def _upload_all(self, directory: str, put: Callable[[str, str], Any]) -> dict[str, Any]:
+        names = [name for name in sorted(os.listdir(directory)) if is_of_store(name)]
+        with ThreadPoolExecutor(self._backend.settings.transfer_threads, "rocksdb-upload") as executor:
+            return dict(zip(names, executor.map(lambda name: put(f"{directory}/{name}", name), names), strict=True))
+
+    def _put(self, path: str, name: str) -> Any:
+        self._check_cancelled()
+        with open(path, "rb") as file:
+            chunks = iter(lambda: file.read(1 << 20), b"")
+            return self._writer.put(f"{self._backend.context.file_prefix}-{name}", chunks)
+
+    def _check_cancelled(self) -> None:
         if self._is_cancelled:
             raise StateBackendError(f"checkpoint {self._checkpoint_id} was cancelled")
-        path = f"{self._directory}/{name}"
-        prefix = self._backend.context.file_prefix
-        if name.endswith(".sst") and self._backend.is_incremental:
-            return self._writer.put_shared(path, f"{prefix}-{name}")
-        with open(path, "rb") as file:
-            return self._writer.put(f"{prefix}-{name}", iter(lambda: file.read(1 << 20), b""))
 
     def finish(self) -> KeyedStateHandle:
         """Waits for the uploads."""
@@ -177,8 +216,123 @@ class FilesSnapshot(FrozenSnapshot):
             self._thread.join()
         if self._error is not None:
             raise _as_backend_error(self._error, self._backend.place)
-        self._backend.uploaded(self._checkpoint_id, self._files)
         return KeyedStateHandle(ROCKSDB, self._backend.key_group_range, self.schemas, self._files)
+
+
+class IncrementalSnapshot(FilesSnapshot):
+    """A checkpoint of files that others have as well: the store's, and the segments of its changes since.
+
+    Args:
+        backend: whose state.
+        writer: of the checkpoint.
+        checkpoint_id: its number.
+        known: handles of files that a complete checkpoint has.
+        base: the store's files that the changes recorded so far can be added to; None to materialize.
+    """
+
+    def __init__(
+        self,
+        backend: RocksDBBackend,
+        writer: SnapshotWriter,
+        checkpoint_id: int,
+        known: dict[str, Any],
+        base: dict[str, Any] | None,
+    ) -> None:
+        backend.store.write_batch()
+        segments: list[Segment] = []
+        if base is None:
+            backend.changes.begin()
+        else:
+            segments = backend.changes.begin_barrier()
+        super().__init__(backend, writer, checkpoint_id, links=base is None)
+        self._known = known
+        self._base = base
+        self._recording = backend.changes.recording
+        self._linking: threading.Thread | None = None
+        self._changes = f"{self._directory}-changes"
+        if base is None:
+            self._linking = threading.Thread(target=self._link_now, name=f"rocksdb-link {checkpoint_id}", daemon=True)
+            self._linking.start()
+        try:
+            os.makedirs(self._changes)
+            for segment in segments:
+                self._take(segment)
+        except OSError as error:
+            self._error = error
+
+    share = 0.1
+
+    def _take(self, segment: Segment) -> None:
+        """Links a segment, because the log may drop it any time."""
+        if segment.name in self._known:
+            self._files[segment.name] = self._known[segment.name]
+            return
+        target = f"{self._changes}/{segment.name}"
+        try:
+            os.link(segment.path, target)
+        except OSError:
+            shutil.copyfile(segment.path, target)
+
+    def release_store(self) -> None:
+        """Until the store may be changed again: what is frozen goes into the log."""
+        self._linked.wait()
+
+    def _link_now(self) -> None:
+        try:
+            super()._link()
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._linked.set()
+
+    def _link(self) -> None:
+        if self._linking is not None:
+            self._linking.join()
+        if self._error is not None:
+            raise self._error
+
+    def _unfreeze(self) -> None:
+        super()._unfreeze()
+        with suppress(OSError):
+            self._backend.changes.end_barrier()
+
+    def _everything_is_written(self) -> None:
+        self._backend.store.write_batch()
+        own = self._backend.changes.end_barrier()
+        if own is not None:
+            self._take(own)
+
+    def _use_files(self) -> None:
+        try:
+            self._files |= self._upload_all(self._changes, self._share)
+            if self._base is None:
+                self._base = self._upload_all(self._directory, self._share)
+        finally:
+            self._clean_up()
+
+    def _share(self, path: str, name: str) -> Any:
+        self._check_cancelled()
+        # Of a store's files only these are never written to and never have the name of another.
+        if name.endswith(".sst") and name in self._known:
+            return self._known[name]
+        return self._writer.put_shared(path, f"{self._backend.context.file_prefix}-{name}")
+
+    def finish(self) -> KeyedStateHandle:
+        """Waits for the uploads."""
+        handle = super().finish()
+        assert self._base is not None
+        self._backend.uploaded(self._checkpoint_id, Uploaded(self._base, self._files, self._recording))
+        return KeyedStateHandle(handle.format, handle.key_groups, handle.states, self._base | self._files)
+
+    def cancel(self) -> None:
+        """Gives up; what is frozen is dirty again."""
+        if self._linking is not None:
+            self._linking.join()
+        super().cancel()
+
+    def _clean_up(self) -> None:
+        super()._clean_up()
+        shutil.rmtree(self._changes, ignore_errors=True)
 
 
 class CanonicalSnapshot(FrozenSnapshot):

@@ -13,13 +13,15 @@ from typing import Any, Final
 
 from penstock.runtime._tmp_dirs import spill_failure
 from penstock.runtime.state._errors import StateBackendError
+from penstock.runtime.state._rocksdb_changes import ChangeLog
 from penstock.runtime.state._rocksdb_memory import RocksDBMemory, RocksDBTuning, require_rocksdict, store_options
 
 __all__ = ["META_KEY", "RocksDBStore", "after_prefix"]
 
 META_KEY: Final = b"\xff\xffmeta"
 END_OF_STATE: Final = b"\xff\xff"
-_SCAN_PAGE: Final = 1024
+_ROW_BYTES: Final = 16
+"""About what a row takes besides its key and value where it is recorded; of deleted ones the key, too."""
 
 
 def after_prefix(prefix: bytes) -> bytes:
@@ -33,6 +35,7 @@ class RocksDBStore:
 
     Attributes:
         directory: where its files are.
+        changes: where everything that is written is recorded, too.
     """
 
     def __init__(
@@ -74,6 +77,8 @@ class RocksDBStore:
         self._batch = rocksdict.WriteBatch(raw_mode=True)
         self._batched = 0
         self._batched_bytes = 0
+        self._changed: tuple[list[bytes], list[bytes | None]] = ([], [])
+        self.changes: ChangeLog | None = None
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -110,6 +115,9 @@ class RocksDBStore:
     def put(self, key: bytes, value: bytes) -> None:
         """Batches a write."""
         self._batch.put(key, value)
+        if self.changes is not None and self.changes.is_recording:
+            self._changed[0].append(key)
+            self._changed[1].append(value)
         self._batched += 1
         self._batched_bytes += len(key) + len(value)
         if self._batched >= self._batch_keys or 0 < self._batch_bytes <= self._batched_bytes:
@@ -123,15 +131,32 @@ class RocksDBStore:
             values: of the keys.
             size_bytes: of both.
         """
-        put = self._batch.put if not 0 < self._batch_bytes < size_bytes else self.put
-        for key, value in zip(keys, values, strict=True):
-            put(key, value)
-        self._batched += len(keys)  # some may be counted twice: it only must not be 0
+        if 0 < self._batch_bytes < size_bytes:
+            for key, value in zip(keys, values, strict=True):
+                self.put(key, value)
+        else:
+            put = self._batch.put
+            for key, value in zip(keys, values, strict=True):
+                put(key, value)
+            self._batched += len(keys)
+            self._batched_bytes += size_bytes
+            if self.changes is not None and self.changes.is_recording:
+                self._changed[0].extend(keys)
+                self._changed[1].extend(values)
         self.write_batch()
+
+    def only_record(self, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
+        """Adds entries to the changes without writing them."""
+        if keys and self.changes is not None:
+            size_bytes = sum(map(len, keys)) + sum(map(len, values)) + _ROW_BYTES * len(keys)
+            self.changes.record(keys, values, size_bytes)
 
     def delete(self, key: bytes) -> None:
         """Batches a deletion."""
         self._batch.delete(key)
+        if self.changes is not None and self.changes.is_recording:
+            self._changed[0].append(key)
+            self._changed[1].append(None)
         self._batched += 1
         if self._batched >= self._batch_keys:
             self.write_batch()
@@ -139,6 +164,8 @@ class RocksDBStore:
     def delete_range(self, begin: bytes, end: bytes) -> None:
         """Deletes the entries from `begin` to before `end`, after what is batched."""
         self.write_batch()
+        if self.changes is not None:
+            self.changes.stop()
         self._guarded(lambda: self._db.delete_range(begin, end, self._write_options))
 
     def write_batch(self) -> None:
@@ -150,8 +177,12 @@ class RocksDBStore:
         if not self._batched:
             return
         batch, self._batch = self._batch, self._rocksdict.WriteBatch(raw_mode=True)
-        self._batched = self._batched_bytes = 0
+        size_bytes, self._batched, self._batched_bytes = self._batched_bytes, 0, 0
         self._guarded(lambda: self._db.write(batch, self._write_options))
+        if self._changed[0]:
+            changed, self._changed = self._changed, ([], [])
+            if self.changes is not None:
+                self.changes.record(*changed, size_bytes + _ROW_BYTES * len(changed[0]))
 
     def _guarded(self, write: Any) -> None:
         try:

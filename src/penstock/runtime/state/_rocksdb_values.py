@@ -103,12 +103,15 @@ class RocksDBValueTable(CachedTable, ValueTable):
         """Writes and forgets what passed with an earlier batch; the backend must be settled."""
         (rows, keys), self._passing = self._passing, _NONE_PASSING
         void = self._void
+        if void.frozen:
+            self._release(void, keys)
         if void.dirty.issuperset(keys):
             self._write_rows(void, keys, rows)
         else:
-            changed = [key in void.dirty for key in keys]
+            changed = [key in void.dirty or key in void.logged for key in keys]
             self._write_rows(void, list(compress(keys, changed)), list(compress(rows, changed)))
         void.dirty.difference_update(keys)
+        void.logged.difference_update(keys)
         void.new.difference_update(keys)
         for key in keys:
             void.entries.pop(key, None)
@@ -127,7 +130,7 @@ class RocksDBValueTable(CachedTable, ValueTable):
         if partition.absent:
             created = partition.absent.intersection(partition.entries)
             partition.new |= created
-            partition.dirty -= partition.absent - created
+            partition.dirty -= partition.absent - created - partition.logged
             partition.absent.clear()
 
     def _pass_on(self) -> None:
@@ -169,7 +172,7 @@ class RocksDBValueTable(CachedTable, ValueTable):
         self._backend.trim()
 
     def _forget_new(self, partition: Partition, gone: Iterable[Key]) -> None:
-        never_stored = partition.new.intersection(gone)
+        never_stored = partition.new.intersection(gone) - partition.logged
         partition.new -= never_stored
         partition.dirty -= never_stored
 
@@ -250,6 +253,19 @@ class RocksDBValueTable(CachedTable, ValueTable):
         found.update(partition.entries)
         return found
 
+    def _log(self, partition: Partition, keys: list[Key]) -> None:
+        for start in range(0, len(keys), _WRITTEN_AT_ONCE):
+            part = keys[start : start + _WRITTEN_AT_ONCE]
+            kept = [key for key in part if key in partition.entries]
+            rows = self._row_keys(partition, kept)
+            values = list(map(self.codec.encode, map(partition.entries.__getitem__, kept)))
+            self._backend.store.only_record(rows, values)
+            partition.logged.update(kept)
+            if len(kept) < len(part):
+                gone = [key for key in part if key not in partition.entries]
+                self._write_rows(partition, gone, self._row_keys(partition, gone))
+                partition.logged.difference_update(gone)
+
     def _write(self, partition: Partition, keys: list[Key]) -> None:
         for start in range(0, len(keys), _WRITTEN_AT_ONCE):
             written = keys[start : start + _WRITTEN_AT_ONCE]
@@ -262,8 +278,12 @@ class RocksDBValueTable(CachedTable, ValueTable):
         gone = kept.count(False)
         if gone:
             for row, key in zip(rows, keys, strict=True):
-                if key not in entries:
-                    store.delete(row)
+                if key in entries:
+                    continue
+                store.delete(row)
+                if key in new:  # a checkpoint has it, the store has not
+                    new.discard(key)
+                    gone -= 1
             rows, keys = list(compress(rows, kept)), list(compress(keys, kept))
         values = list(map(self.codec.encode, map(entries.__getitem__, keys)))
         size = sum(map(len, rows)) + sum(map(len, values))
@@ -271,10 +291,11 @@ class RocksDBValueTable(CachedTable, ValueTable):
         added = len(new)
         new.difference_update(keys)
         added -= len(new) + gone
-        written = len(keys) + gone
+        written = len(keys)
         if written:
             self.writes += written
             self._row_bytes += (size / written - self._row_bytes) * (0.2 if self._row_bytes else 1.0)
+        if kept:
             self._count_rows(partition.namespace, added)
 
     def load(self, namespace: Namespace, keys: list[Key], values: list[Any]) -> None:
