@@ -193,3 +193,21 @@ def test_an_error_meanwhile_is_raised(two_cores: None) -> None:
         subject.get_many([b"a"] * 1000, lambda: 1 // 0)
     assert subject.get_many([b"a"] * 1000) == [b"a"] * 1000
     subject.close()
+
+
+def test_a_key_deleted_before_a_barrier_is_not_read_ahead_from_the_store(
+    backend: RocksDBBackend, tmp_path: Path
+) -> None:
+    storage = CheckpointStorage(str(tmp_path / "checkpoints"), "a" * 32)
+    table = backend.table(SUM)
+    for key in range(10):
+        table.put(key, 1)
+    table.write_all()
+    for key in range(10):
+        table.remove(key)
+    snapshot = backend.snapshot(1, storage.begin(1))
+    backend.begin_batch(list(range(10)))
+    assert [table.get(key) for key in range(10)] == [None] * 10
+    backend.end_batch()
+    snapshot.cancel()
+    assert [table.get(key) for key in range(10)] == [None] * 10

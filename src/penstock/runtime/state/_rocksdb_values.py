@@ -118,7 +118,10 @@ class RocksDBValueTable(CachedTable, ValueTable):
 
     def prefetch(self, keys: Iterable[Key]) -> None:
         """Caches what the store has of keys until `end_batch`; what it has nothing for is known till then."""
-        self._fetch_batch(self._void, set(keys))
+        batch = set(keys)
+        if self._void.frozen:
+            self._release(self._void, batch)
+        self._fetch_batch(self._void, batch)
 
     def end_batch(self) -> None:
         """Ends `prefetch`."""
