@@ -22,7 +22,7 @@ from benchmarks.measure import run_process, table
 
 NOISE = random.Random(5).randbytes(1 << 20)
 MARKS: dict[str, Any] = {}
-CASES = {"hashmap": (1_000_000, 0, 12_000_000), "rocksdb": (1_000_000, 1000, 300_000)}
+CASES = {"hashmap": (1_000_000, 0, 12_000_000), "rocksdb": (1_000_000, 1000, 1_000_000)}
 """Entries, bytes of each, and updates measured."""
 
 COMMAND = [sys.executable, "-m", "penstock.cli.main", "run", "-D", "taskmanager.memory.task.heap.size=2g"]
