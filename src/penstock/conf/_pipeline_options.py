@@ -75,7 +75,8 @@ class PipelineOptions:
         "state.changelog.enabled",
         BOOLEAN,
         None,
-        "Flink's changelog state backend. Penstock has none; kept for programs that read it back.",
+        "Flink's changelog state backend. Penstock's incremental RocksDB checkpoints record changes without it; kept for "
+        "programs that read it back.",
         ("state.backend.changelog.enabled",),
     )
     CACHED_FILES: ConfigOption[list[str] | None] = ConfigOption(

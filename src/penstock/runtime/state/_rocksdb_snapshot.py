@@ -1,8 +1,9 @@
 """Snapshots of the `rocksdb` backend: its files, or a savepoint read from them.
 
-Both write what is frozen in slices on the task's thread, and link the store's files into another directory on a thread of
-their own; until then the task may not change the store. An incremental checkpoint writes what is frozen to the log of changes
-(`_rocksdb_changes`), and mostly needs nothing else. A checkpoint's files are uploaded by a thread; a savepoint's entries are read from them and encoded, in slices on the task's thread again. (Iterators of the
+Both write what is frozen in slices on the task's thread, and link the store's files into another directory on a thread
+of their own; until then the task may not change the store. An incremental checkpoint writes what is frozen to the log of
+changes (`_rocksdb_changes`), and mostly needs nothing else. A checkpoint's files are uploaded by a thread; a savepoint's
+entries are read from them and encoded, in slices on the task's thread again. (Iterators of the
 store itself would hold its write buffers in memory for as long, and rocksdict's snapshots do not hold for iterators.)
 """
 
@@ -230,6 +231,8 @@ class IncrementalSnapshot(FilesSnapshot):
         base: the store's files that the changes recorded so far can be added to; None to materialize.
     """
 
+    share = 0.2
+
     def __init__(
         self,
         backend: RocksDBBackend,
@@ -259,8 +262,6 @@ class IncrementalSnapshot(FilesSnapshot):
                 self._take(segment)
         except OSError as error:
             self._error = error
-
-    share = 0.1
 
     def _take(self, segment: Segment) -> None:
         """Links a segment, because the log may drop it any time."""
