@@ -1,9 +1,8 @@
-"""Keys that are not worth a place in RocksDB's cache of objects, and the thread that looks keys up."""
+"""Keys that are not worth a place in RocksDB's cache of objects."""
 
 from __future__ import annotations
 
 import random
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from penstock.conf import Configuration
 from penstock.memory import plan_rocksdb
 from penstock.runtime.checkpoint import CheckpointStorage
 from penstock.runtime.state import BackendContext, StateKind, TableSpec
-from penstock.runtime.state import _rocksdb_lookups as lookups
 from penstock.runtime.state._heap_share import HeapShare
 from penstock.runtime.state._rocksdb import RocksDBBackend, RocksDBSettings
 from penstock.runtime.state._rocksdb_admission import Admission
@@ -142,57 +140,6 @@ def test_what_would_have_been_remembered_is_estimated() -> None:
     while admission.passes(100, rows[batches % 5 * 100 :][:100], 1000) or batches % 16 == 0:
         batches += 1
         assert batches < 60, "the same 500 keys, of which none was kept"
-
-
-class Store:
-    """Answers with the key, and says on which threads it was asked."""
-
-    def __init__(self) -> None:
-        self.threads: set[int] = set()
-
-    def get_many(self, keys: list[bytes]) -> list[bytes | None]:
-        self.threads.add(threading.get_ident())
-        if b"broken" in keys:
-            raise OSError("cannot be read")
-        return list(keys)
-
-
-@pytest.fixture
-def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lookups, "available_cores", lambda: 2)
-
-
-def test_many_keys_are_looked_up_on_two_threads(two_cores: None) -> None:
-    store = Store()
-    subject = lookups.Lookups(store, "test")
-    keys = [bytes([number % 256]) for number in range(1000)]
-    done: list[int] = []
-    for _ in range(3):
-        assert subject.get_many(keys, lambda: done.append(1)) == keys
-    assert (len(store.threads), done) == (2, [1, 1, 1])
-    assert subject.get_many(keys[:10]) == keys[:10]
-    subject.close()
-    subject.close()
-
-
-@pytest.mark.parametrize("at", [0, 999], ids=["the thread's half", "the task's half"])
-def test_an_error_of_either_half_is_raised_and_the_next_batch_works(two_cores: None, at: int) -> None:
-    subject = lookups.Lookups(Store(), "test")
-    keys = [b"whole"] * 1000
-    broken = [*keys[:at], b"broken", *keys[at + 1 :]]
-    for _ in range(2):
-        with pytest.raises(OSError, match="cannot be read"):
-            subject.get_many(broken)
-        assert subject.get_many(keys) == keys
-    subject.close()
-
-
-def test_an_error_meanwhile_is_raised(two_cores: None) -> None:
-    subject = lookups.Lookups(Store(), "test")
-    with pytest.raises(ZeroDivisionError):
-        subject.get_many([b"a"] * 1000, lambda: 1 // 0)
-    assert subject.get_many([b"a"] * 1000) == [b"a"] * 1000
-    subject.close()
 
 
 def test_a_key_deleted_before_a_barrier_is_not_read_ahead_from_the_store(

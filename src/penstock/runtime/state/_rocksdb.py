@@ -29,7 +29,6 @@ from penstock.runtime.state._rocksdb_cache import CachedTable
 from penstock.runtime.state._rocksdb_changes import ChangeLog
 from penstock.runtime.state._rocksdb_directories import delete_directory, owned_directory
 from penstock.runtime.state._rocksdb_lists import RocksDBListTable
-from penstock.runtime.state._rocksdb_lookups import Lookups
 from penstock.runtime.state._rocksdb_maps import RocksDBMapTable
 from penstock.runtime.state._rocksdb_memory import RocksDBMemory, RocksDBTuning
 from penstock.runtime.state._rocksdb_snapshot import (
@@ -148,7 +147,6 @@ class RocksDBBackend(KeyedStateBackend):
         turn = context.subtask_index % len(settings.directories)
         self.directory = owned_directory(settings.directories[turn], f"{context.file_prefix}-{secrets.token_hex(3)}")
         self._store: RocksDBStore | None = None
-        self._lookups: Lookups | None = None
         self._restored: dict[str, dict[str, Any]] = {}
         self._numbers = 0
         self._last_number = 0
@@ -203,13 +201,6 @@ class RocksDBBackend(KeyedStateBackend):
     def _changes_limit(self) -> int:
         """What a restore can write again in a second or two, and checkpoints upload again some day."""
         return max(_CHANGES_BYTES, self.store.size_bytes())
-
-    @property
-    def lookups(self) -> Lookups:
-        """Reads many keys of the store."""
-        if self._lookups is None:
-            self._lookups = Lookups(self.store, self.place)
-        return self._lookups
 
     def next_number(self) -> int:
         """Counts up, also over restores: the order of list chunks."""
@@ -470,8 +461,6 @@ class RocksDBBackend(KeyedStateBackend):
         if self._closed:
             return
         self._closed = True
-        if self._lookups is not None:
-            self._lookups.close()
         for snapshot in self._snapshots:
             snapshot.cancel()
         self.tables.clear()

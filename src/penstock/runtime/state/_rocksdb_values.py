@@ -24,8 +24,8 @@ _WRITTEN_AT_ONCE: Final = 1024
 class RocksDBValueTable(CachedTable, ValueTable):
     """One row a key.
 
-    Keys that are not worth a place in the cache *pass*: they are in it from their batch to the next, whose look-up they
-    are written beside, under the row keys they were fetched by.
+    Keys that are not worth a place in the cache *pass*: they are in it from their batch to the next, with which they are
+    written under the row keys they were fetched by.
     """
 
     def __init__(self, backend: RocksDBBackend, spec: TableSpec, number: int, codec: ValueCodec, rows: int = 0) -> None:
@@ -79,25 +79,24 @@ class RocksDBValueTable(CachedTable, ValueTable):
         rows.sort()
         found = list(map(key_of.__getitem__, rows))
         if partition is self._void and self._backend.is_evicting:
-            values = self._fetch_passing(keys, rows, found)
-        else:
-            values = self._backend.lookups.get_many(rows)
+            self._pass(keys, rows, found)
+        values = self._backend.store.get_many(rows)
         if None in values:
             absent.update(key for key, value in zip(found, values, strict=True) if value is None)
             found = [key for key, value in zip(found, values, strict=True) if value is not None]
         present = [value for value in values if value is not None]
         entries.update(zip(found, map(self.codec.decode, present), strict=True))
 
-    def _fetch_passing(self, keys: set[Key], rows: list[bytes], found: list[Key]) -> list[bytes | None]:
-        """Looks rows up, and meanwhile writes and forgets what passed with the batch before."""
+    def _pass(self, keys: set[Key], rows: list[bytes], found: list[Key]) -> None:
+        """Before rows are fetched: what passed with the batch before goes, and whether these are to pass."""
         passing = self._passing[1]
         if passing and not keys.isdisjoint(passing):
             stays = [key not in keys for key in passing]
             self._passing = list(compress(self._passing[0], stays)), list(compress(passing, stays))
         if self._admission.passes(len(keys), rows, len(self._void.entries)):
             self._fetched = rows, found
-        may_write = passing and not self._backend.is_flushing()
-        return self._backend.lookups.get_many(rows, self._let_pass if may_write else None)
+        if passing and not self._backend.is_flushing():
+            self._let_pass()
 
     def _let_pass(self) -> None:
         """Writes and forgets what passed with an earlier batch; the backend must be settled."""
