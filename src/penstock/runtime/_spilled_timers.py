@@ -20,8 +20,10 @@ from penstock.runtime._timers import (
     TIMER_BYTES,
     Timer,
     TimerQueue,
+    _mark_gone,
     _Several,
     _timers_in,
+    _waits_in,
 )
 from penstock.runtime.state._values import object_size_bytes
 
@@ -93,7 +95,7 @@ class SpillingTimerQueue(TimerQueue):
 
     def remove(self, timestamp: int, key: Any, namespace: Any) -> None:
         """Deletes a timer; what the store may have of it goes later."""
-        if timestamp == self._page_time and self._waits_in(self._page, key, namespace):
+        if timestamp == self._page_time and _waits_in(self._page, key, namespace):
             _mark_gone(self._page, key, namespace)
         else:
             super().remove(timestamp, key, namespace)
@@ -103,15 +105,9 @@ class SpillingTimerQueue(TimerQueue):
                 self._deleted.append((time, key, namespace))
 
     def _is_about_to_fire(self, timestamp: int, key: Any, namespace: Any) -> bool:
-        if timestamp == self._page_time and self._waits_in(self._page, key, namespace):
+        if timestamp == self._page_time and _waits_in(self._page, key, namespace):
             return True
         return super()._is_about_to_fire(timestamp, key, namespace)
-
-    def _waits_in(self, bucket: dict[Any, Any], key: Any, namespace: Any) -> bool:
-        present = bucket.get(key, _GONE)
-        if isinstance(present, _Several):
-            return present.get(namespace, False)
-        return present is not _GONE and bool(present == namespace)
 
     def next_time(self) -> int | None:
         """The earliest time that may have a timer, or None."""
@@ -189,7 +185,7 @@ class SpillingTimerQueue(TimerQueue):
             self._page = {}
             for _, key, namespace in page:
                 self._forget_double(timestamp, key, namespace)
-                if not self._waits_in(bucket, key, namespace):
+                if not _waits_in(bucket, key, namespace):
                     _let_wait(self._page, key, namespace)
             self._page_time = timestamp
             yield from self._due_at(timestamp, self._page)
@@ -261,17 +257,16 @@ class SpillingTimerQueue(TimerQueue):
     def _look(self, above: int | None) -> None:
         """Counts the timers; where they are too many, those from some time on are to go."""
         limit, buckets = self._store.limit_bytes, self.buckets
-        count = sum(map(len, buckets.values()))
+        before, unseen = self._last_count, max(1, self._unseen)
         for bucket in islice(reversed(buckets.values()), _SAMPLED):
             for key in islice(bucket, 1):
                 self._timer_bytes += (SLOT_BYTES + object_size_bytes(key) - self._timer_bytes) * _SMOOTHING
-        timer_bytes = self._timer_bytes
-        self.heap_bytes = len(buckets) * TIME_BYTES + int(count * timer_bytes)
+        self._recount()
+        count, timer_bytes = self._last_count, self._timer_bytes
         most = max(1, limit * count // max(1, self.heap_bytes)) if count else limit // (TIME_BYTES + int(timer_bytes))
         self._most, self._times_max = most, limit // TIME_BYTES
-        growth = max((count - self._last_count) / max(1, self._unseen), 0.01)
+        growth = max((count - before) / unseen, 0.01)
         self._look_after = int(min(max((most - count) / growth, most // _LOOKS), most))
-        self._unseen, self._last_count = 0, count
         if self.heap_bytes <= limit:
             return
         kept = 0.0
@@ -312,9 +307,12 @@ class SpillingTimerQueue(TimerQueue):
             self._store.put(taken)
         if not times:
             self._compact()
-            self._last_count = sum(map(len, buckets.values()))
-            self.heap_bytes = len(buckets) * TIME_BYTES + int(self._last_count * self._timer_bytes)
-            self._unseen = 0
+            self._recount()
+
+    def _recount(self) -> None:
+        self._last_count = sum(map(len, self.buckets.values()))
+        self.heap_bytes = len(self.buckets) * TIME_BYTES + int(self._last_count * self._timer_bytes)
+        self._unseen = 0
 
 
 def _same_time(timestamp: Any) -> int | None:
@@ -339,10 +337,3 @@ def _let_wait(bucket: dict[Any, Any], key: Any, namespace: Any) -> None:
         present[namespace] = True
     else:
         bucket[key] = _Several({present: True, namespace: True})
-
-
-def _mark_gone(bucket: dict[Any, Any], key: Any, namespace: Any) -> None:
-    if isinstance(bucket[key], _Several):
-        bucket[key][namespace] = False
-    else:
-        bucket[key] = _GONE

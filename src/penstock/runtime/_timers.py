@@ -130,11 +130,7 @@ class TimerQueue:
     def remove(self, timestamp: int, key: Any, namespace: Any) -> None:
         """Deletes a timer; one that does not exist (any more) is fine."""
         if self.firing and self._is_about_to_fire(timestamp, key, namespace):
-            waiting = self.firing[timestamp]
-            if isinstance(waiting[key], _Several):
-                waiting[key][namespace] = False
-            else:
-                waiting[key] = _GONE
+            _mark_gone(self.firing[timestamp], key, namespace)
             return
         bucket = self.buckets.get(timestamp)
         if bucket is not None and key in bucket:
@@ -142,10 +138,7 @@ class TimerQueue:
 
     def _is_about_to_fire(self, timestamp: int, key: Any, namespace: Any) -> bool:
         """Whether the timer is one of the round in work that has not fired yet."""
-        present = self.firing.get(timestamp, _NOTHING).get(key, _GONE)
-        if isinstance(present, _Several):
-            return present.get(namespace, False)
-        return present is not _GONE and bool(present == namespace)
+        return _waits_in(self.firing.get(timestamp, _NOTHING), key, namespace)
 
     def _remove_from(self, bucket: dict[Any, Any], key: Any, namespace: Any) -> None:
         present = bucket[key]
@@ -242,6 +235,21 @@ class TimerQueue:
             self._counted = sum(map(len, self.buckets.values()))
         self._asked += 1
         return times * TIME_BYTES + max(times, self._counted) * TIMER_BYTES
+
+
+def _waits_in(bucket: dict[Any, Any], key: Any, namespace: Any) -> bool:
+    """Whether a timer of the round in work has not fired yet."""
+    present = bucket.get(key, _GONE)
+    if isinstance(present, _Several):
+        return present.get(namespace, False)
+    return present is not _GONE and bool(present == namespace)
+
+
+def _mark_gone(bucket: dict[Any, Any], key: Any, namespace: Any) -> None:
+    if isinstance(bucket[key], _Several):
+        bucket[key][namespace] = False
+    else:
+        bucket[key] = _GONE
 
 
 def _timers_in(timestamp: int, bucket: dict[Any, Any]) -> Iterator[Timer]:

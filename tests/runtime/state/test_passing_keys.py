@@ -8,16 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rocksdb_backends import new_rocksdb
 
 from penstock.common.typeinfo import Types
-from penstock.conf import Configuration
-from penstock.memory import plan_rocksdb
 from penstock.runtime.checkpoint import CheckpointStorage
-from penstock.runtime.state import BackendContext, StateKind, TableSpec
-from penstock.runtime.state._heap_share import HeapShare
-from penstock.runtime.state._rocksdb import RocksDBBackend, RocksDBSettings
+from penstock.runtime.state import StateKind, TableSpec
+from penstock.runtime.state._rocksdb import RocksDBBackend
 from penstock.runtime.state._rocksdb_admission import Admission
-from penstock.runtime.state._rocksdb_memory import RocksDBMemory
 
 SUM = TableSpec("sum", StateKind.REDUCING, Types.LONG())
 CACHE_BYTES = 400_000
@@ -32,11 +29,7 @@ def backend(tmp_path: Path) -> Iterator[RocksDBBackend]:
 
 
 def make(directory: Path) -> RocksDBBackend:
-    directory.mkdir(exist_ok=True)
-    configuration = Configuration.from_mapping({"state.backend.rocksdb.memory.fixed-per-slot": "8 mb"})
-    lease = RocksDBMemory.lease(plan_rocksdb(configuration, 0), "test", None)
-    context = BackendContext("f" * 16, "Sum", 0, 1, 16, lambda: 0)
-    return RocksDBBackend(context, RocksDBSettings((str(directory),)), lease, HeapShare(CACHE_BYTES))
+    return new_rocksdb(directory, CACHE_BYTES)
 
 
 def add_batch(backend: RocksDBBackend, keys: list[int], expected: dict[int, int]) -> None:

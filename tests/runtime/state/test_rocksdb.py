@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rocksdb_backends import new_rocksdb
 
 from penstock.common.typeinfo import Types
 from penstock.conf import Configuration
@@ -31,12 +32,7 @@ def backends(tmp_path: Path) -> Iterator[Any]:
     made: list[RocksDBBackend] = []
 
     def make(cache_bytes: int = 64 << 20, **settings: Any) -> RocksDBBackend:
-        configuration = Configuration.from_mapping({"state.backend.rocksdb.memory.fixed-per-slot": "8 mb"})
-        lease = RocksDBMemory.lease(plan_rocksdb(configuration, 0), "test", None)
-        context = BackendContext("f" * 16, "Sum", 0, 1, 16, lambda: 0)
-        made.append(
-            RocksDBBackend(context, RocksDBSettings((str(tmp_path),), **settings), lease, HeapShare(cache_bytes))
-        )
+        made.append(new_rocksdb(tmp_path, cache_bytes, **settings))
         return made[-1]
 
     yield make

@@ -11,16 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rocksdb_backends import new_rocksdb
 
 from penstock.common.typeinfo import Types
-from penstock.conf import Configuration
-from penstock.memory import plan_rocksdb
 from penstock.runtime.checkpoint import CheckpointStorage, CheckpointView, CheckpointWriter
-from penstock.runtime.state import BackendContext, HashMapBackend, StateBackendError, StateKind, TableSpec
+from penstock.runtime.state import HashMapBackend, StateBackendError, StateKind, TableSpec
 from penstock.runtime.state import _rocksdb_changes as changes
-from penstock.runtime.state._heap_share import HeapShare
-from penstock.runtime.state._rocksdb import RocksDBBackend, RocksDBSettings
-from penstock.runtime.state._rocksdb_memory import RocksDBMemory
+from penstock.runtime.state._rocksdb import RocksDBBackend
 
 KINDS = (StateKind.REDUCING, StateKind.VALUE, StateKind.LIST, StateKind.MAP)
 SPECS = {kind: TableSpec(kind.value, kind, Types.LONG() if kind is StateKind.REDUCING else None) for kind in KINDS}
@@ -29,11 +26,7 @@ Model = dict[tuple[StateKind, Any, Any], Any]
 
 
 def make(directory: Path, cache_bytes: int, subtask: int = 0, parallelism: int = 1) -> RocksDBBackend:
-    directory.mkdir(parents=True, exist_ok=True)
-    configuration = Configuration.from_mapping({"state.backend.rocksdb.memory.fixed-per-slot": "8 mb"})
-    lease = RocksDBMemory.lease(plan_rocksdb(configuration, 0), "test", None)
-    context = BackendContext("f" * 16, "Sum", subtask, parallelism, 16, lambda: 0)
-    return RocksDBBackend(context, RocksDBSettings((str(directory),), incremental=True), lease, HeapShare(cache_bytes))
+    return new_rocksdb(directory, cache_bytes, subtask, parallelism, incremental=True)
 
 
 class Job:

@@ -393,10 +393,11 @@ class KeyedStateBackend(ABC):
             ConfigurationError: if the name is in use for another kind, or reserved.
         """
         from penstock.runtime.state._state_objects import create_state, spec_of
-        from penstock.runtime.state._timers import check_state_name
 
         view = self._views.get((descriptor.name, windowed))
         if view is None:
+            from penstock.runtime.state._timers import check_state_name
+
             check_state_name(descriptor.name, self)
             view = self._views[descriptor.name, windowed] = create_state(self, descriptor, windowed)
         elif view.table.spec.kind is not (spec := spec_of(descriptor)).kind:

@@ -401,9 +401,7 @@ class RocksDBBackend(KeyedStateBackend):
         if canonical:
             snapshot = CanonicalSnapshot(self, writer, checkpoint_id)
         elif self.is_incremental:
-            base, known = self._base, self._known_files
-            adds = base is not None and base.recording == self.changes.recording and self.changes.is_short
-            snapshot = IncrementalSnapshot(self, writer, checkpoint_id, known, base.base if adds and base else None)
+            snapshot = IncrementalSnapshot(self, writer, checkpoint_id, self._known_files, self._base_to_add_to())
         else:
             snapshot = FilesSnapshot(self, writer, checkpoint_id)
         self._snapshot = snapshot
@@ -411,6 +409,13 @@ class RocksDBBackend(KeyedStateBackend):
         self._snapshots.append(snapshot)
         self.snapshotting = True
         return snapshot
+
+    def _base_to_add_to(self) -> dict[str, Any] | None:
+        """The linked files that the log has all changes since; None where the next checkpoint has to materialize."""
+        latest = self._base
+        if latest is None or latest.recording != self.changes.recording or not self.changes.is_short:
+            return None
+        return latest.base
 
     def frozen_is_written(self) -> None:
         """A snapshot no longer guards values."""

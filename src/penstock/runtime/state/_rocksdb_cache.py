@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import compress, islice
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.runtime.state._backend import Key, Namespace, StateTable, TableSpec
@@ -306,18 +306,22 @@ class CachedTable(StateTable):
                 return
 
     def _evict_keys(self, partition: Partition, keys: list[Key]) -> None:
-        self._write(partition, self._no_longer_dirty(partition, keys))
+        changed = self._no_longer_dirty(partition, keys)
+        self._write(partition, list(compress(keys, changed)))
+        self._forget_keys(partition, keys)
+
+    def _forget_keys(self, partition: Partition, keys: list[Key]) -> None:
         for key in keys:
             partition.entries.pop(key, None)
         partition.new.difference_update(keys)
 
-    def _no_longer_dirty(self, partition: Partition, keys: list[Key]) -> list[Key]:
-        """Those of keys that are to be written before they are forgotten."""
+    def _no_longer_dirty(self, partition: Partition, keys: list[Key]) -> list[bool]:
+        """For each key whether it is to be written before it is forgotten."""
         if partition.frozen:
             self._release(partition, keys)
-        changed = [key for key in keys if key in partition.dirty or key in partition.logged]
-        partition.dirty.difference_update(changed)
-        partition.logged.difference_update(changed)
+        changed = [key in partition.dirty or key in partition.logged for key in keys]
+        partition.dirty.difference_update(keys)
+        partition.logged.difference_update(keys)
         return changed
 
     def mean_row_bytes(self) -> float:

@@ -279,8 +279,7 @@ class RocksDBMapTable(CachedTable, MapTable):
         if not cached.values:
             partition.entries.pop(key)
 
-    def _evict_keys(self, partition: Partition, keys: list[Key]) -> None:
-        self._write(partition, self._no_longer_dirty(partition, keys))
+    def _forget_keys(self, partition: Partition, keys: list[Key]) -> None:
         for key in keys:
             self._uncache(partition, key)
 

@@ -62,10 +62,6 @@ def _open(backend: RocksDBBackend, handle: KeyedStateHandle, reader: SnapshotRea
     store = backend.open_store(directory)
     for name in sorted(filter(is_segment, handle.files)):
         for keys, values in replay(f"{directory}/{name}"):
-            present = [value for value in values if value is not None]
-            if len(present) == len(keys):
-                store.put_many(keys, present, sum(map(len, keys)) + sum(map(len, present)))
-                continue
             for key, value in zip(keys, values, strict=True):
                 if value is None:
                     store.delete(key)

@@ -30,6 +30,10 @@ def after_prefix(prefix: bytes) -> bytes:
     return stripped[:-1] + bytes([stripped[-1] + 1])
 
 
+def _bytes_of(keys: Sequence[bytes], values: Sequence[bytes]) -> int:
+    return sum(map(len, keys)) + sum(map(len, values))
+
+
 class RocksDBStore:
     """A store of one operator subtask. Owned by the task's thread; `create_checkpoint` may run on another.
 
@@ -123,14 +127,9 @@ class RocksDBStore:
         if self._batched >= self._batch_keys or 0 < self._batch_bytes <= self._batched_bytes:
             self.write_batch()
 
-    def put_many(self, keys: Sequence[bytes], values: Sequence[bytes], size_bytes: int) -> None:
-        """Writes entries, after what is batched.
-
-        Args:
-            keys: not more than fit into one batch.
-            values: of the keys.
-            size_bytes: of both.
-        """
+    def put_many(self, keys: Sequence[bytes], values: Sequence[bytes]) -> int:
+        """Writes entries, after what is batched: not more keys than fit into one batch; returns the bytes of both."""
+        size_bytes = _bytes_of(keys, values)
         if 0 < self._batch_bytes < size_bytes:
             for key, value in zip(keys, values, strict=True):
                 self.put(key, value)
@@ -144,12 +143,12 @@ class RocksDBStore:
                 self._changed[0].extend(keys)
                 self._changed[1].extend(values)
         self.write_batch()
+        return size_bytes
 
     def only_record(self, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
         """Adds entries to the changes without writing them."""
         if keys and self.changes is not None:
-            size_bytes = sum(map(len, keys)) + sum(map(len, values)) + _ROW_BYTES * len(keys)
-            self.changes.record(keys, values, size_bytes)
+            self.changes.record(keys, values, _bytes_of(keys, values) + _ROW_BYTES * len(keys))
 
     def delete(self, key: bytes) -> None:
         """Batches a deletion."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from penstock.runtime.state._keys import decode_key, encode_key, freeze_key
+from penstock.runtime.state._keys import decode_key, encode_key, encode_keys, freeze_key
 from penstock.runtime.state._rocksdb_maps import RocksDBMapTable
 from penstock.runtime.state._rocksdb_store import after_prefix
 from penstock.runtime.state._timers import TIMER_DOMAINS, timer_state
@@ -156,7 +156,7 @@ class RocksDBTimerStore:
         """Key group and row key of each."""
         head = self._table.head
         keys = [key for _, key, _ in timers]
-        encoded = list(map(encode_key, keys))
+        encoded = encode_keys(keys)
         groups = self._backend.key_groups.of_encoded(keys, encoded)
         for (timestamp, _, namespace), key, group in zip(timers, encoded, groups, strict=True):
             yield group, head(group) + encode_key(timestamp) + key + encode_key(namespace)

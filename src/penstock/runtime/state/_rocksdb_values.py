@@ -101,19 +101,9 @@ class RocksDBValueTable(CachedTable, ValueTable):
     def _let_pass(self) -> None:
         """Writes and forgets what passed with an earlier batch; the backend must be settled."""
         (rows, keys), self._passing = self._passing, _NONE_PASSING
-        void = self._void
-        if void.frozen:
-            self._release(void, keys)
-        if void.dirty.issuperset(keys):
-            self._write_rows(void, keys, rows)
-        else:
-            changed = [key in void.dirty or key in void.logged for key in keys]
-            self._write_rows(void, list(compress(keys, changed)), list(compress(rows, changed)))
-        void.dirty.difference_update(keys)
-        void.logged.difference_update(keys)
-        void.new.difference_update(keys)
-        for key in keys:
-            void.entries.pop(key, None)
+        changed = self._no_longer_dirty(self._void, keys)
+        self._write_rows(self._void, list(compress(keys, changed)), list(compress(rows, changed)))
+        self._forget_keys(self._void, keys)
 
     def prefetch(self, keys: Iterable[Key]) -> None:
         """Caches what the store has of keys until `end_batch`; what it has nothing for is known till then."""
@@ -288,8 +278,7 @@ class RocksDBValueTable(CachedTable, ValueTable):
                     gone -= 1
             rows, keys = list(compress(rows, kept)), list(compress(keys, kept))
         values = list(map(self.codec.encode, map(entries.__getitem__, keys)))
-        size = sum(map(len, rows)) + sum(map(len, values))
-        store.put_many(rows, values, size)
+        size = store.put_many(rows, values)
         added = len(new)
         new.difference_update(keys)
         added -= len(new) + gone
